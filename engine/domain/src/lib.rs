@@ -13,11 +13,19 @@
 //!
 //! What this crate deliberately does not do: I/O, journaling, HTTP, secrets, languages.
 
+pub mod changes;
+pub mod codec;
 pub mod command;
+pub mod eligibility;
 pub mod event;
 pub mod id;
+pub mod identity;
 pub mod rejection;
+pub mod rules;
+pub mod state;
 pub mod time;
+pub mod view;
+pub mod watermark;
 
 pub use command::{
     Attendance, Attested, Category, Command, Envelope, ImportKind, ImportRows, Intent, Names,
@@ -26,4 +34,7 @@ pub use command::{
 pub use event::{Event, Slot};
 pub use id::*;
 pub use rejection::{OperatorRefusal, Rejection};
+pub use state::State;
 pub use time::{Day, Millis};
+pub use view::View;
+pub use watermark::{Admission, EventId, Watermark};

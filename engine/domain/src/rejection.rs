@@ -121,4 +121,34 @@ pub enum OperatorRefusal {
     UnknownRules = 12,
     /// The number is 0 or otherwise not usable.
     BadNumber = 13,
+    /// More rows than one command, or one import, may carry.
+    TooManyRows = 14,
+}
+
+impl OperatorRefusal {
+    /// All of them, in order of their stable numbers.
+    pub const ALL: [OperatorRefusal; 14] = [
+        OperatorRefusal::UnknownSlot,
+        OperatorRefusal::CapacityBelowBooked,
+        OperatorRefusal::UnknownBooking,
+        OperatorRefusal::BookingCancelled,
+        OperatorRefusal::AttendedOnAnotherDay,
+        OperatorRefusal::UnknownCategory,
+        OperatorRefusal::TooManyVaccines,
+        OperatorRefusal::TooManyCategories,
+        OperatorRefusal::UnknownImport,
+        OperatorRefusal::ImportMismatch,
+        OperatorRefusal::UnknownSite,
+        OperatorRefusal::UnknownRules,
+        OperatorRefusal::BadNumber,
+        OperatorRefusal::TooManyRows,
+    ];
+
+    /// The refusal with this stable number.
+    pub const fn from_number(number: u8) -> Option<OperatorRefusal> {
+        if number == 0 || number as usize > OperatorRefusal::ALL.len() {
+            return None;
+        }
+        Some(OperatorRefusal::ALL[number as usize - 1])
+    }
 }

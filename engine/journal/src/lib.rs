@@ -24,8 +24,19 @@
 //!    became of the records in flight is unknown until the next start.
 //! 8. **Limits refuse, they do not block**: a full lane refuses with [`Refused::Full`].
 
+pub mod conformance;
+pub mod embedded;
+pub mod memory;
+pub mod storage;
+
+mod seeded;
+mod system;
+
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use embedded::{EmbeddedConfig, EmbeddedJournal, WriteMode};
+pub use memory::MemoryJournal;
 
 /// The four streams of an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,12 +54,8 @@ pub enum Stream {
 
 impl Stream {
     /// All of them.
-    pub const ALL: [Stream; 4] = [
-        Stream::Commands,
-        Stream::Events,
-        Stream::Roster,
-        Stream::Deliveries,
-    ];
+    pub const ALL: [Stream; 4] =
+        [Stream::Commands, Stream::Events, Stream::Roster, Stream::Deliveries];
 
     /// Lower-case name, used for folders and topics.
     pub const fn name(self) -> &'static str {
@@ -309,6 +316,16 @@ pub enum JournalError {
         /// Its size.
         bytes: u64,
         /// The limit.
+        limit: u64,
+    },
+    /// As much waits to be written as may, or as many lanes are open as may be.
+    #[error(
+        "the journal holds as much as {what} = {limit} allows; try again when some of it is written"
+    )]
+    Full {
+        /// The setting.
+        what: &'static str,
+        /// Its value.
         limit: u64,
     },
     /// Written by a newer version, or by another program.

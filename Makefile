@@ -1,0 +1,48 @@
+# Everything a developer, an operator or the continuous integration calls.
+#   make run          set up, build, start the whole product with sample data
+#   make test         set up, build, run every test (seeded subsets of the long ones)
+#   make test-faults  the long counts: kill -9, full disk, failing sync, a million random commands
+#   make bench        the table of figures, each beside its ceiling; writes target/bench/summary.json
+#   make load         a load test with its audit against a fresh server
+#   make fuzz         every fuzz target for FUZZ_SECONDS each
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+SLOTLINE := target/release/slotline
+FUZZ_SECONDS ?= 60
+
+.PHONY: help setup build run test check test-faults bench load fuzz
+
+help:
+	@sed -n '2,7s/^# *//p' Makefile
+
+setup:
+	@scripts/setup
+
+build: setup
+	$(CARGO) build --release --locked --bin slotline
+
+run: build
+	$(SLOTLINE) dev
+
+check: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps --document-private-items --quiet
+
+test: build check
+	$(CARGO) test --release --locked --workspace
+
+test-faults: build
+	SLOTLINE_FAULTS=full $(CARGO) test --release --locked --workspace -- --nocapture --test-threads 1
+
+bench: build
+	$(CARGO) run --release --locked --package benches --bin bench -- --output target/bench/summary.json
+
+load: build
+	scripts/load
+
+fuzz: setup
+	scripts/fuzz $(FUZZ_SECONDS)

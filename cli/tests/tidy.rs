@@ -1,0 +1,112 @@
+//! Reads our own sources and holds them to the house's rules.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A longer file is split by rule or by part.
+const FILE_LINES_MAX: usize = 500;
+/// A longer line does not fit beside another file.
+const LINE_CHARS_MAX: usize = 110;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn sources(under: &Path, ending: &str, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(under).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !["target", ".git", "data", "node_modules", "corpus", "artifacts"]
+                .contains(&name.as_str())
+            {
+                sources(&path, ending, out);
+            }
+        } else if name.ends_with(ending) {
+            out.push(path);
+        }
+    }
+}
+
+fn rust_sources() -> Vec<(PathBuf, String)> {
+    let mut paths = Vec::new();
+    sources(&root(), ".rs", &mut paths);
+    assert!(paths.len() > 50, "only {} sources found", paths.len());
+    paths.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+#[test]
+fn files_are_short_and_lines_fit() {
+    let mut wrong = Vec::new();
+    for (path, text) in rust_sources() {
+        let lines = text.lines().count();
+        if lines > FILE_LINES_MAX {
+            wrong.push(format!("{}: {lines} lines", path.display()));
+        }
+        for (place, line) in text.lines().enumerate() {
+            if line.chars().count() > LINE_CHARS_MAX {
+                wrong.push(format!("{}:{}: line too long", path.display(), place + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    // Put together at run time, so that this file does not find itself.
+    let marks =
+        [["FIX", "ME"], ["XX", "X:"], ["todo", "!("], ["dbg", "!("], ["unimpl", "emented!"]];
+    let marks = marks.map(|parts| parts.concat());
+    for (path, text) in rust_sources() {
+        for mark in &marks {
+            assert!(!text.contains(mark.as_str()), "{} contains {mark}", path.display());
+        }
+        assert!(!text.contains(&["#[ig", "nore"].concat()), "{} leaves out a test", path.display());
+    }
+}
+
+#[test]
+fn every_source_says_what_it_is_for() {
+    for (path, text) in rust_sources() {
+        let first = text.lines().next().unwrap_or("");
+        assert!(first.starts_with("//!"), "{} has no module doc", path.display());
+    }
+}
+
+#[test]
+fn every_configuration_key_has_a_comment() {
+    let mut paths = Vec::new();
+    sources(&root().join("config"), ".toml", &mut paths);
+    let shipped: Vec<_> =
+        paths.into_iter().filter(|path| !path.to_string_lossy().contains("/dev/")).collect();
+    assert!(!shipped.is_empty());
+    for path in shipped {
+        let text = fs::read_to_string(&path).unwrap();
+        let mut commented = false;
+        for (place, line) in text.lines().enumerate() {
+            let line = line.trim();
+            let is_key = line.contains(" = ") && !line.starts_with('#');
+            if is_key && !line.contains(" #") {
+                assert!(commented, "{}:{}: {line:?} has no comment", path.display(), place + 1);
+            }
+            commented = line.starts_with('#') || (is_key && commented && line.ends_with(','));
+        }
+    }
+}
+
+#[test]
+fn the_domain_reads_no_clock_and_touches_no_file() {
+    let mut paths = Vec::new();
+    sources(&root().join("engine/domain/src"), ".rs", &mut paths);
+    for path in paths {
+        let text = fs::read_to_string(&path).unwrap();
+        for banned in
+            ["std::time", "std::fs", "std::net", "std::env", "std::thread", "HashMap", "async "]
+        {
+            assert!(!text.contains(banned), "{} uses {banned}", path.display());
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! How fast one core decides full bookings, and how much memory people and bookings take.
+//!
+//! `cargo run --release -p domain --example apply_rate -- [people] [bookings] [seed] [group]`
+//!
+//! Registers people, then lets them book in random order, each once: eligibility with category,
+//! cut-off and staggered openings, retry key, place, event, change record. Timed are `prefetch` and
+//! `apply` and the taking of changes, group by group; making the commands is not. Memory is the growth
+//! of the resident pages of this process.
+
+// A measurement needs a clock, arguments and a place to print; the rules it measures do not.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+#![allow(clippy::disallowed_macros, clippy::float_arithmetic)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::time::{Duration, Instant};
+
+use domain::codec::import_hash;
+use domain::*;
+
+/// Changes are taken, as for a checkpoint, whenever so many have gathered.
+const TAKE_BYTES: usize = 8 << 20;
+
+const SITES: u32 = 2_500;
+const DAYS: i32 = 7;
+const SLOTS_PER_DAY: u16 = 16;
+const NOW: Millis = Millis(1_626_148_800_000);
+const PERIOD: PeriodNumber = PeriodNumber(2);
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).map(|text| text.parse().expect("a number"));
+    let people: u64 = arguments.next().unwrap_or(23_500_000);
+    let bookings: u64 = arguments.next().unwrap_or(people).min(people);
+    let seed: u64 = arguments.next().unwrap_or(1);
+    let group: usize = arguments.next().unwrap_or(512) as usize;
+
+    let mut run = Run {
+        state: State::new(),
+        events: Vec::new(),
+        changes: Vec::new(),
+        timed: Duration::ZERO,
+        groups: Vec::new(), pf: Vec::new(), ap: Vec::new(),
+    };
+    announce(&mut run, bookings);
+    let before = resident_bytes();
+    register_all(&mut run, people, seed, group);
+    let registering = std::mem::take(&mut run.timed);
+    run.groups.clear(); run.pf.clear(); run.ap.clear();
+    let registered = resident_bytes();
+    let confirmed = book_all(&mut run, people, bookings, seed, group);
+    let booked = resident_bytes();
+
+    let ns = run.timed.as_nanos() as f64 / bookings as f64;
+    println!("people               {people}");
+    println!("register             {:.1} ns", registering.as_nanos() as f64 / people as f64);
+    println!(
+        "bookings             {bookings}, {confirmed} confirmed, seed {seed}, groups of {group}"
+    );
+    println!("booking              {ns:.1} ns");
+    println!("bookings per second  {:.2} M", 1e3 / ns);
+    run.groups.sort_by(f32::total_cmp); run.pf.sort_by(f32::total_cmp); run.ap.sort_by(f32::total_cmp); println!("pf {} ap {}", run.pf[run.pf.len()/2], run.ap[run.ap.len()/2]);
+    let median = run.groups[run.groups.len() / 2];
+    println!("median group         {median:.1} ns (groups in which nothing else ran)");
+    println!("bytes per registrant {:.1}", (registered - before) as f64 / people as f64);
+    println!("bytes per booking    {:.1}", (booked - registered) as f64 / bookings as f64);
+}
+
+struct Run {
+    state: State,
+    events: Vec<Event>,
+    changes: Vec<u8>,
+    timed: Duration,
+    /// Nanoseconds per command, by group.
+    groups: Vec<f32>,pf: Vec<f32>, ap: Vec<f32>,
+}
+
+impl Run {
+    /// One group as the writer takes it; returns how many bookings it confirmed.
+    fn group(&mut self, commands: &[Envelope]) -> u64 {
+        let start = Instant::now();
+        self.state.prefetch(commands);
+        let pf = start.elapsed();
+        for envelope in commands {
+            self.state.apply(&envelope.command, NOW, &mut self.events);
+        }
+        if self.state.changes_bytes() > TAKE_BYTES {
+            self.changes.clear();
+            self.state.take_changes(&mut self.changes);
+        }
+        let mut took = start.elapsed();
+        self.pf.push(pf.as_nanos() as f32 / commands.len() as f32);
+        self.ap.push((took-pf).as_nanos() as f32 / commands.len() as f32);
+        let confirmed = |event: &&Event| matches!(event, Event::Confirmed { .. });
+        let count = self.events.iter().filter(confirmed).count() as u64;
+        let start = Instant::now();
+        self.events.clear();
+        took += start.elapsed();
+        self.timed += took;
+        self.groups.push(took.as_nanos() as f32 / commands.len() as f32);
+        count
+    }
+
+    fn one(&mut self, command: Command) {
+        self.group(&[Envelope { origin: Origin(0), command }]);
+    }
+}
+
+fn announce(run: &mut Run, bookings: u64) {
+    run.one(Command::PutCategory(Category {
+        number: CategoryNumber(9),
+        names: Vec::new(),
+        born_on_or_before: Some(Day(12_000)),
+        members: true,
+        opens_at: Millis(0),
+        closes_at: None,
+        vaccines: vec!["AZ".into(), "Moderna".into()],
+    }));
+    let opening = |born: i32| Opening {
+        born_on_or_before: Some(Day(born)),
+        opens_at: Millis(NOW.0 - i64::from(born)),
+    };
+    run.one(Command::PutPeriod(Period {
+        number: PERIOD,
+        names: Vec::new(),
+        vaccines: vec!["AZ".into()],
+        registered_before: Some(Millis(NOW.0 + 1)),
+        counties: None,
+        categories: Some(vec![CategoryNumber(9)]),
+        born_on_or_before: Some(Day(12_000)),
+        opens_at: NOW,
+        closes_at: Millis(NOW.0 + 1_000_000),
+        openings: vec![opening(4_000), opening(8_000), opening(12_000)],
+        identity_methods: Vec::new(),
+    }));
+    let sites = (0..SITES).map(|number| Site {
+        id: format!("site-{number}"),
+        name_zh: String::new(),
+        name_en: String::new(),
+        county: CountyNumber((number % 22) as u8),
+        district: DistrictNumber((number % 368) as u16),
+        address: String::new(),
+        kind: String::new(),
+    });
+    import(run, ImportKind::Sites, vec![ImportRows::Sites(sites.collect())]);
+    let places = u64::from(SITES) * DAYS as u64 * u64::from(SLOTS_PER_DAY);
+    // Room for a crowd of chance at each slot, so that nearly every request is a full booking.
+    let capacity = (bookings / places * 2 + 50) as u32;
+    let mut rows = Vec::new();
+    for site in 0..SITES {
+        for day in 1..=DAYS {
+            for slot in 0..SLOTS_PER_DAY {
+                rows.push(SlotRow {
+                    site: SiteNumber(site),
+                    day: Day(NOW.day().0 + day),
+                    start_minute: 540 + slot * 30,
+                    end_minute: 570 + slot * 30,
+                    vaccine: 0,
+                    capacity,
+                });
+            }
+        }
+    }
+    let chunks = rows.chunks(8_192).map(|rows| ImportRows::Slots(rows.to_vec()));
+    import(run, ImportKind::Slots { vaccines: vec!["AZ".into()] }, chunks.collect());
+}
+
+fn import(run: &mut Run, kind: ImportKind, chunks: Vec<ImportRows>) {
+    let hash = import_hash(&chunks);
+    run.one(Command::ImportBegin { import: 1, kind });
+    let mut count = 0;
+    for rows in chunks {
+        count += match &rows {
+            ImportRows::Sites(rows) => rows.len() as u32,
+            ImportRows::Slots(rows) => rows.len() as u32,
+            ImportRows::Members(rows) => rows.len() as u32,
+        };
+        run.one(Command::ImportChunk { import: 1, rows });
+    }
+    run.one(Command::ImportCommit { import: 1, rows: count, hash });
+}
+
+fn register_all(run: &mut Run, people: u64, seed: u64, group: usize) {
+    let mut commands = Vec::with_capacity(group);
+    for number in 0..people {
+        let key = u128::from(mix(seed ^ number)) << 64 | u128::from(mix(!seed ^ number));
+        commands.push(Envelope {
+            origin: Origin(0),
+            command: Command::Register {
+                person: PersonKey(key.to_le_bytes()),
+                attested: Attested {
+                    born_on: Day((mix(number) % 12_000) as i32),
+                    roster_version: 1,
+                },
+                intent: Intent {
+                    county: CountyNumber((number % 22) as u8),
+                    district: DistrictNumber((number % 368) as u16),
+                    vaccines: VaccineSet(0b11),
+                    language: LanguageNumber(0),
+                },
+                sealed: Vec::new(),
+                retry: retry(number, 1),
+            },
+        });
+        if commands.len() == group || number + 1 == people {
+            run.group(&commands);
+            commands.clear();
+        }
+    }
+}
+
+fn book_all(run: &mut Run, people: u64, bookings: u64, seed: u64, group: usize) -> u64 {
+    let slots = u64::from(run.state.slots_count());
+    let mut order = Shuffled::new(people, seed);
+    let mut commands = Vec::with_capacity(group);
+    let mut confirmed = 0;
+    for number in 0..bookings {
+        let person = order.next();
+        commands.push(Envelope {
+            origin: Origin(number),
+            command: Command::Book {
+                person: PersonRef::Number(PersonNumber(person as u32)),
+                period: PERIOD,
+                slot: SlotNumber((mix(number ^ seed) % slots) as u32),
+                retry: retry(person, 2),
+            },
+        });
+        if commands.len() == group || number + 1 == bookings {
+            confirmed += run.group(&commands);
+            commands.clear();
+        }
+    }
+    confirmed
+}
+
+fn retry(person: u64, use_: u64) -> RetryKey {
+    RetryKey { key: KeyHash(mix(person << 8 | use_)), fingerprint: Fingerprint(mix(!person)) }
+}
+
+/// Every number below a bound once, in an order without pattern: a full-period generator over the next
+/// power of two, whose numbers beyond the bound are passed over.
+struct Shuffled {
+    bound: u64,
+    mask: u64,
+    counter: u64,
+    seed: u64,
+}
+
+impl Shuffled {
+    fn new(bound: u64, seed: u64) -> Shuffled {
+        Shuffled { bound, mask: bound.next_power_of_two() - 1, counter: 0, seed }
+    }
+
+    fn next(&mut self) -> u64 {
+        loop {
+            let mut number = self.counter;
+            self.counter += 1;
+            // Each step can be undone within the mask, so no number comes twice.
+            for round in 0..3 {
+                number = number.wrapping_mul(0x9E37_79B9_7F4A_7C15 | 1) & self.mask;
+                number ^= number >> (self.mask.count_ones() / 2 + 1);
+                number = number.wrapping_add(mix(self.seed ^ round)) & self.mask;
+            }
+            if number < self.bound {
+                return number;
+            }
+        }
+    }
+}
+
+/// SplitMix64.
+fn mix(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ mixed >> 31
+}
+
+fn resident_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").expect("statm");
+    let pages: u64 = text.split(' ').nth(1).and_then(|field| field.parse().ok()).expect("pages");
+    pages * 4_096
+}

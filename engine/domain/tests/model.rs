@@ -1,0 +1,242 @@
+//! The fast state and the view against the naive twin, over random commands.
+//!
+//! Every command is decided twice and must give the same events; every event, after a passage through
+//! its bytes, is folded into the view, which must then answer as the twin does. At the end everything
+//! that can happen must have happened often enough for the agreement to mean something.
+//!
+//! `SLOTLINE_MODEL_COMMANDS` sets how many commands, `SLOTLINE_SEED` repeats a run.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod agreement;
+mod support;
+mod twin;
+mod world;
+
+use std::collections::BTreeMap;
+
+use domain::codec::{EventGroup, EventGroupWriter, decode_command, encode_command};
+use domain::{
+    Command, Envelope, Event, Millis, OperatorRefusal, Origin, Rejection, Sequence, State, View,
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use twin::Twin;
+use world::World;
+
+/// Commands of an ordinary run.
+const COMMANDS: u64 = 200_000;
+
+/// Commands of the run that looks for faults (`SLOTLINE_FAULTS=full`).
+const COMMANDS_FULL: u64 = 1_000_000;
+
+/// Commands of one world.
+const WORLD_COMMANDS: u64 = 2_500;
+
+/// Commands between two rounds of all questions.
+const QUESTIONS_INTERVAL_COMMANDS: u64 = 400;
+
+/// How often everything must have happened in an ordinary run, at least.
+const SIGHTINGS_MIN: u64 = 20;
+
+#[test]
+fn state_and_view_agree_with_the_naive_twin() {
+    let mut rng = support::seeded("state_and_view_agree_with_the_naive_twin");
+    let commands = commands();
+    let mut sightings = Sightings::default();
+    let mut left = commands;
+    while left > 0 {
+        let length = left.min(WORLD_COMMANDS);
+        // Each world has its own generator, so that a failing one is small to look at.
+        let mut own = ChaCha8Rng::seed_from_u64(rng.random());
+        live_through(&mut own, length, &mut sightings);
+        left -= length;
+    }
+    println!("{commands} commands: {:?}", sightings.counts);
+    if commands >= COMMANDS {
+        sightings.assert_everything_was_seen();
+    }
+}
+
+/// How many commands to try.
+fn commands() -> u64 {
+    let full = std::env::var("SLOTLINE_FAULTS").is_ok_and(|word| word == "full");
+    match std::env::var("SLOTLINE_MODEL_COMMANDS") {
+        Ok(text) => text.parse().expect("SLOTLINE_MODEL_COMMANDS is a number"),
+        Err(_) if full => COMMANDS_FULL,
+        Err(_) => COMMANDS,
+    }
+}
+
+/// One world from its first command on.
+fn live_through(rng: &mut ChaCha8Rng, commands: u64, sightings: &mut Sightings) {
+    let mut world = World::new(rng);
+    let (mut state, mut twin, mut view) = (State::new(), Twin::new(), View::new());
+    let mut events = Vec::new();
+    for number in 1..=commands {
+        let (at, command) = world.next(rng, &twin);
+        events.clear();
+        let expected = match &command {
+            Some(command) => {
+                let command = through_bytes(command);
+                state.apply(&command, at, &mut events);
+                twin.apply(&command, at)
+            }
+            None => {
+                state.apply_malformed(at, &mut events);
+                twin.apply_malformed(at)
+            }
+        };
+        assert_eq!(events, expected, "command {number} at {at:?}: {command:?}\nof {world:?}");
+        assert_eq!((state.sequence(), state.now()), (Sequence(number), twin.now()));
+        fold(&mut view, Sequence(number), at, &events);
+        events.iter().for_each(|event| sightings.see(event));
+        for person in events.iter().filter_map(person_of) {
+            agreement::about_a_person(&view, &twin, person, twin.now(), world.periods);
+        }
+        if number % QUESTIONS_INTERVAL_COMMANDS == 0 || number == commands {
+            let later = Millis(twin.now().0 + rng.random_range(0..3 * 24) * world::HOUR_MS);
+            for instant in [twin.now(), later] {
+                agreement::about_everything(&view, &twin, &world, rng, instant);
+            }
+        }
+    }
+}
+
+/// A command as the engine would read it.
+fn through_bytes(command: &Command) -> Command {
+    let mut bytes = Vec::new();
+    let envelope = Envelope { origin: Origin(0), command: command.clone() };
+    encode_command(&envelope, &mut bytes);
+    decode_command(&bytes).expect("a command just written").command
+}
+
+/// Events as a reader would read them.
+fn fold(view: &mut View, sequence: Sequence, at: Millis, events: &[Event]) {
+    let mut writer = EventGroupWriter::new(sequence, at);
+    writer.command(Origin(1), events);
+    let mut bytes = Vec::new();
+    writer.finish([0; 32], &mut bytes);
+    let group = EventGroup::decode(&bytes).expect("a group just written");
+    let mut read = Vec::new();
+    group
+        .for_each(|sequence, _, _, event| {
+            read.push(event.clone());
+            view.absorb(sequence, at, event);
+        })
+        .expect("events just written");
+    assert_eq!(read, events);
+    view.advance(sequence, at);
+}
+
+/// Whom an event concerns most.
+fn person_of(event: &Event) -> Option<domain::PersonNumber> {
+    match event {
+        Event::Confirmed { person, .. }
+        | Event::Changed { person, .. }
+        | Event::Cancelled { person, .. }
+        | Event::Registered { person, .. }
+        | Event::Modified { person, .. }
+        | Event::Withdrawn { person, .. }
+        | Event::Attended { person, .. }
+        | Event::NoShow { person, .. }
+        | Event::BirthCorrected { person, .. } => Some(*person),
+        _ => None,
+    }
+}
+
+/// What happened how often.
+#[derive(Debug, Default)]
+struct Sightings {
+    counts: BTreeMap<String, u64>,
+}
+
+impl Sightings {
+    fn see(&mut self, event: &Event) {
+        let name = match event {
+            Event::Rejected { reason, .. } => format!("Rejected({reason:?})"),
+            Event::OperatorRefused { reason, .. } => format!("OperatorRefused({reason:?})"),
+            Event::Changed { from, to, .. } if from == to => "Changed to the slot held".to_owned(),
+            other => kind_of(other).to_owned(),
+        };
+        *self.counts.entry(name).or_default() += 1;
+    }
+
+    fn assert_everything_was_seen(&self) {
+        let rejections = Rejection::ALL.iter().map(|reason| format!("Rejected({reason:?})"));
+        let refusals =
+            OperatorRefusal::ALL.iter().map(|reason| format!("OperatorRefused({reason:?})"));
+        let kinds = KINDS.iter().map(|kind| (*kind).to_owned());
+        let expected = rejections.chain(refusals).chain(kinds);
+        let rare: Vec<(String, u64)> = expected
+            .map(|name| (name.clone(), self.counts.get(&name).copied().unwrap_or(0)))
+            .filter(|(_, count)| *count < SIGHTINGS_MIN)
+            .collect();
+        assert!(rare.is_empty(), "seen fewer than {SIGHTINGS_MIN} times: {rare:?}");
+    }
+}
+
+/// Every kind of event that this build can give rise to. It knows one version of the rules, which is
+/// in force from the beginning, so `RulesActivated` cannot happen.
+const KINDS: [&str; 26] = [
+    "Numbered",
+    "Confirmed",
+    "Changed",
+    "Changed to the slot held",
+    "Cancelled",
+    "Registered",
+    "AlreadyRegistered",
+    "Modified",
+    "Withdrawn",
+    "Repeated",
+    "KeyReused",
+    "Attended",
+    "NoShow",
+    "CategoryPut",
+    "PeriodPut",
+    "VaccineNamed",
+    "ImportStaged",
+    "SitesPut",
+    "SlotsPut",
+    "MembersPut",
+    "ImportCommitted",
+    "ImportVoided",
+    "CapacitySet",
+    "BirthCorrected",
+    "EpochBegan",
+    "Malformed",
+];
+
+fn kind_of(event: &Event) -> &'static str {
+    match event {
+        Event::Numbered { .. } => "Numbered",
+        Event::Confirmed { .. } => "Confirmed",
+        Event::Changed { .. } => "Changed",
+        Event::Cancelled { .. } => "Cancelled",
+        Event::Registered { .. } => "Registered",
+        Event::AlreadyRegistered { .. } => "AlreadyRegistered",
+        Event::Modified { .. } => "Modified",
+        Event::Withdrawn { .. } => "Withdrawn",
+        Event::Rejected { .. } => "Rejected",
+        Event::Repeated { .. } => "Repeated",
+        Event::KeyReused { .. } => "KeyReused",
+        Event::Attended { .. } => "Attended",
+        Event::NoShow { .. } => "NoShow",
+        Event::CategoryPut { .. } => "CategoryPut",
+        Event::PeriodPut { .. } => "PeriodPut",
+        Event::VaccineNamed { .. } => "VaccineNamed",
+        Event::ImportStaged { .. } => "ImportStaged",
+        Event::SitesPut { .. } => "SitesPut",
+        Event::SlotsPut { .. } => "SlotsPut",
+        Event::MembersPut { .. } => "MembersPut",
+        Event::ImportCommitted { .. } => "ImportCommitted",
+        Event::ImportVoided { .. } => "ImportVoided",
+        Event::CapacitySet { .. } => "CapacitySet",
+        Event::BirthCorrected { .. } => "BirthCorrected",
+        Event::OperatorRefused { .. } => "OperatorRefused",
+        Event::EpochBegan { .. } => "EpochBegan",
+        Event::RulesActivated { .. } => "RulesActivated",
+        Event::Malformed => "Malformed",
+    }
+}

@@ -1,0 +1,613 @@
+//! THE loop: poll a durable group → check its time → decide → append its events → maybe cut.
+//!
+//! Replaying, standing by and being active are the same loop; what differs is only whether the
+//! events computed are compared with the stream or appended to it. An inactive engine appends
+//! nothing, except that one alone on its journal by lock writes again what a crash tore off.
+//!
+//! Deliberately single-threaded: who gets a place is decided by order, and order by one loop. The
+//! loop never waits for a sync, for the store or for a reader of its events.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use journal::{Group, Journal, Reader, Stream};
+
+use crate::clock::{WallClock, system_clock};
+use crate::decide::{Decided, Decider};
+use crate::election::{Election, Verdict};
+use crate::heartbeat::Heartbeat;
+use crate::metrics::EngineMetrics;
+use crate::output::{Output, TakeOver};
+use crate::recovery::{Recovered, recover};
+use crate::status::{EngineStatus, Phase};
+use crate::store::{Checkpointer, Cut, PIECE_BYTES, Steps, Store};
+use crate::{EngineConfig, EngineError};
+
+/// Longest wait for a group, so that a stop is noticed.
+const POLL_MS_MAX: u64 = 50;
+/// Distance between two looks while waiting for a person to accept the journal's time.
+const HOLD_POLL_MS: u64 = 20;
+/// Fewer commands than this since the last checkpoint are not worth one at every interval …
+const CHECKPOINT_COMMANDS_MIN: u64 = 10_000;
+/// … but at every so many.
+const CHECKPOINT_IDLE_INTERVALS: u64 = 12;
+/// The writer waits for a slow disk when this many times `checkpoint_changes_bytes_max` changed.
+const CHANGES_BACKLOG_TIMES: u64 = 4;
+/// Torn-off events that an exclusive engine holds before it begins to write them again.
+const REWRITE_BYTES: u64 = 64 << 20;
+
+/// The engine: opened, then run on a thread of its own.
+pub struct Engine {
+    /// Settings.
+    config: EngineConfig,
+    /// The streams.
+    journal: Arc<dyn Journal>,
+    /// Only to notice that the journal's clock is wrong.
+    clock: WallClock,
+    /// For everyone who asks.
+    status: Arc<EngineStatus>,
+    /// Figures.
+    metrics: EngineMetrics,
+    /// The state and its place.
+    decider: Decider,
+    /// Reads `commands`.
+    commands: Box<dyn Reader>,
+    /// The events stream.
+    output: Output,
+    /// Moves to the checkpoint thread when the loop begins.
+    store: Option<Store>,
+    /// Points of a checkpoint at which tests look.
+    steps: Steps,
+    /// Sequence of the checkpoint that this engine started from.
+    checkpoint: u64,
+}
+
+impl Engine {
+    /// Opens the store, chooses a checkpoint, checks it against the journal and loads it.
+    ///
+    /// # Errors
+    /// Whatever needs a person: see [`EngineError`].
+    pub fn open(config: EngineConfig, journal: Arc<dyn Journal>) -> Result<Engine, EngineError> {
+        Engine::open_with_clock(config, journal, system_clock())
+    }
+
+    /// The same with another clock.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_with_clock(
+        config: EngineConfig,
+        journal: Arc<dyn Journal>,
+        clock: WallClock,
+    ) -> Result<Engine, EngineError> {
+        config.validate()?;
+        let recovered = recover(&config, &journal)?;
+        Ok(Engine::from_recovered(config, journal, clock, recovered))
+    }
+
+    fn from_recovered(
+        config: EngineConfig,
+        journal: Arc<dyn Journal>,
+        clock: WallClock,
+        recovered: Recovered,
+    ) -> Engine {
+        let Recovered { decider, commands, output, store, checkpoint } = recovered;
+        let status = Arc::new(EngineStatus::default());
+        status.set_replay(decider.next().0, decider.next().0);
+        status.set_checkpoint(checkpoint);
+        status.set_events(output.through(), 0);
+        status.applied(
+            decider.sequence(),
+            decider.next().0,
+            decider.state.now().0,
+            decider.state.epoch(),
+        );
+        Engine {
+            config,
+            journal,
+            clock,
+            status,
+            metrics: EngineMetrics::new(),
+            decider,
+            commands,
+            output,
+            store: Some(store),
+            steps: Steps::default(),
+            checkpoint,
+        }
+    }
+
+    /// Looks at the steps of checkpoints.
+    #[cfg(test)]
+    pub(crate) fn with_steps(mut self, steps: Steps) -> Engine {
+        self.steps = steps;
+        self
+    }
+
+    /// What the engine is doing; stays valid while it runs and after.
+    pub fn status(&self) -> Arc<EngineStatus> {
+        Arc::clone(&self.status)
+    }
+
+    /// The engine's data directory.
+    pub fn data_dir(&self) -> &PathBuf {
+        &self.config.data_dir
+    }
+
+    /// Replays, then decides until `stop` is set. On an orderly stop the events are durable and a
+    /// checkpoint of everything is taken.
+    ///
+    /// # Errors
+    /// Why the engine halted; the status says so too.
+    pub fn run(mut self, stop: Arc<AtomicBool>) -> Result<(), EngineError> {
+        let status = Arc::clone(&self.status);
+        let _guard = PanicGuard(Arc::clone(&status));
+        let outcome = self.start(stop).and_then(|mut writer| {
+            writer.run()?;
+            writer.finish()
+        });
+        match &outcome {
+            Ok(()) => status.set_phase(Phase::Standby),
+            Err(error) => {
+                tracing::error!(%error, "the engine halted");
+                status.halt(error.to_string());
+            }
+        }
+        outcome
+    }
+
+    fn start(&mut self, stop: Arc<AtomicBool>) -> Result<Writer<'_>, EngineError> {
+        let Some(store) = self.store.take() else {
+            return Err(EngineError::Internal { what: "the engine ran already".to_owned() });
+        };
+        let target = self.journal.durable_end(Stream::Commands)?;
+        self.status.set_replay(self.decider.next().0, target.0);
+        let heartbeat = Heartbeat::open(
+            self.journal.as_ref(),
+            Arc::clone(&self.status),
+            self.config.pulse_interval_ms,
+        )?;
+        let checkpointer = Checkpointer::start(
+            store,
+            Arc::clone(&self.journal),
+            Arc::clone(&self.status),
+            self.steps.clone(),
+        )?;
+        let election = Election::new(
+            self.config.exclusive,
+            self.config.engine_id,
+            self.config.takeover_ms,
+            self.decider.state.epoch(),
+            0,
+        );
+        Ok(Writer {
+            started: Instant::now(),
+            replay_target: target.0,
+            is_replaying: true,
+            claim_target: None,
+            accepted_ahead_ms: 0,
+            packed: Vec::new(),
+            pieces: Vec::new(),
+            pieces_bytes: 0,
+            cut_at_ms: 0,
+            cut_sequence: self.checkpoint,
+            stop,
+            heartbeat,
+            checkpointer,
+            election,
+            engine: self,
+        })
+    }
+}
+
+/// Says so when the loop panics: nobody else would.
+struct PanicGuard(Arc<EngineStatus>);
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let next = self.0.sequence() + 1;
+            self.0.halt(format!(
+                "the engine panicked in the group that begins at sequence {next}; the text is in the log. Restart it; if it happens again, report it with the journal's segment."
+            ));
+        }
+    }
+}
+
+/// The loop's own things.
+struct Writer<'a> {
+    /// Everything that outlives a run.
+    engine: &'a mut Engine,
+    /// Zero of the loop's monotonic clock.
+    started: Instant,
+    /// Position in `commands` at which the replay ends.
+    replay_target: u64,
+    /// Not there yet.
+    is_replaying: bool,
+    /// All up to here must be read before the next epoch is claimed.
+    claim_target: Option<u64>,
+    /// How far ahead of the own clock an operator accepted the journal's.
+    accepted_ahead_ms: i64,
+    /// Scratch: the events group.
+    packed: Vec<u8>,
+    /// Changes taken since the last cut.
+    pieces: Vec<Vec<u8>>,
+    /// Their bytes.
+    pieces_bytes: u64,
+    /// When the last cut was made.
+    cut_at_ms: u64,
+    /// Its sequence.
+    cut_sequence: u64,
+    /// Asked to end.
+    stop: Arc<AtomicBool>,
+    /// The engine's own commands.
+    heartbeat: Heartbeat,
+    /// The checkpoint thread.
+    checkpointer: Checkpointer,
+    /// Whether this engine may write.
+    election: Election,
+}
+
+impl Writer<'_> {
+    fn run(&mut self) -> Result<(), EngineError> {
+        while !self.stop.load(Ordering::Relaxed) {
+            let now_ms = self.now_ms();
+            self.note_caught_up();
+            self.beat_or_claim(now_ms)?;
+            let wait = Duration::from_millis(self.wait_ms(now_ms));
+            match self.engine.commands.poll(wait)? {
+                Some(group) => self.take(group)?,
+                None => self.idle()?,
+            }
+            self.checkpoint_if_due()?;
+        }
+        Ok(())
+    }
+
+    /// Makes the events durable and takes a last checkpoint.
+    fn finish(mut self) -> Result<(), EngineError> {
+        if self.engine.output.is_writing() {
+            self.engine.journal.sync(Stream::Events)?;
+        }
+        if self.engine.decider.sequence() > self.cut_sequence && self.engine.output.is_settled() {
+            self.wait_for_checkpointer(false);
+            self.cut();
+        }
+        self.checkpointer.finish();
+        Ok(())
+    }
+
+    /// Leaves the replay when all that was durable at the start has been read.
+    fn note_caught_up(&mut self) {
+        if self.is_replaying && self.engine.decider.next().0 >= self.replay_target {
+            self.is_replaying = false;
+            self.engine.status.set_phase(Phase::Standby);
+            self.engine.metrics.phase.set(f64::from(Phase::Standby as u8));
+            tracing::info!(
+                sequence = self.engine.decider.sequence(),
+                seconds = self.started.elapsed().as_secs_f64(),
+                "replayed"
+            );
+        }
+    }
+
+    /// The active engine pulses; a standby claims the next epoch when its time has come.
+    fn beat_or_claim(&mut self, now_ms: u64) -> Result<(), EngineError> {
+        if self.election.is_active() {
+            let epoch = self.engine.decider.state.epoch();
+            self.heartbeat.beat(epoch, now_ms, &self.engine.metrics);
+            return Ok(());
+        }
+        if self.is_replaying || !self.election.is_due(now_ms) {
+            self.claim_target = None;
+            return Ok(());
+        }
+        let target = match self.claim_target {
+            Some(target) => target,
+            None => self.engine.journal.durable_end(Stream::Commands)?.0,
+        };
+        self.claim_target = Some(target);
+        if self.engine.commands.position().0 >= target && !self.is_events_ahead()? {
+            self.claim_target = None;
+            let epoch = self.election.claim(now_ms);
+            tracing::info!(epoch, "claiming the next epoch");
+            self.heartbeat.claim(epoch, self.engine.config.engine_id);
+        }
+        Ok(())
+    }
+
+    fn wait_ms(&self, now_ms: u64) -> u64 {
+        if self.election.is_active() {
+            self.heartbeat.due_in_ms(now_ms).min(POLL_MS_MAX)
+        } else {
+            POLL_MS_MAX.min(self.engine.config.pulse_interval_ms)
+        }
+    }
+
+    /// One group, from its place in the journal to its events.
+    fn take(&mut self, group: Group) -> Result<(), EngineError> {
+        self.engine.decider.check_place(&group)?;
+        if group.records.is_empty() {
+            self.engine.decider.skip(&group);
+            self.engine.status.set_position(group.next.0);
+            return Ok(());
+        }
+        if !self.is_time_sane(&group)? {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let at_ms = group.at_ms;
+        let decided = self.engine.decider.decide(group, &mut self.packed)?;
+        let state = &self.engine.decider.state;
+        let now_ms = self.now_ms();
+        let verdict =
+            self.election.observe(state.epoch(), state.engine(), decided.pulse, now_ms)?;
+        if verdict == Verdict::StandDown {
+            self.stand_down()?;
+        }
+        self.engine.output.put(decided.first, decided.last, &self.packed)?;
+        if verdict == Verdict::Activate {
+            self.activate()?;
+        } else {
+            self.limit_pending()?;
+        }
+        self.note(&decided, at_ms, began);
+        Ok(())
+    }
+
+    /// Nothing came: see what came into the events stream meanwhile.
+    fn idle(&mut self) -> Result<(), EngineError> {
+        self.is_events_ahead()?;
+        self.note_events();
+        Ok(())
+    }
+
+    /// True when the events stream holds more than this engine has computed: somebody is ahead.
+    fn is_events_ahead(&mut self) -> Result<bool, EngineError> {
+        let Some(sequence) = self.engine.output.ahead()? else {
+            return Ok(false);
+        };
+        // Whoever wrote those events had read their commands as durable; so they are here too, or
+        // they are lost.
+        let end = self.engine.journal.durable_end(Stream::Commands)?;
+        if self.engine.commands.position() >= end {
+            return Err(events_ahead(sequence, self.engine.decider.sequence()));
+        }
+        Ok(true)
+    }
+
+    fn activate(&mut self) -> Result<(), EngineError> {
+        let stop = Arc::clone(&self.stop);
+        let stopped = move || stop.load(Ordering::Relaxed);
+        match self.engine.output.take_over(&stopped)? {
+            TakeOver::Done => {
+                self.set_phase(Phase::Active);
+                tracing::info!(epoch = self.engine.decider.state.epoch(), "active");
+            }
+            TakeOver::Ahead if self.engine.config.exclusive => {
+                let sequence = self.engine.decider.sequence();
+                return Err(events_ahead(sequence + 1, sequence));
+            }
+            TakeOver::Ahead => {
+                tracing::warn!("a later epoch already writes; standing by");
+                let now_ms = self.now_ms();
+                self.election.step_back(now_ms);
+            }
+            TakeOver::Stopped => {}
+        }
+        Ok(())
+    }
+
+    fn stand_down(&mut self) -> Result<(), EngineError> {
+        tracing::warn!(
+            epoch = self.engine.decider.state.epoch(),
+            "deposed by a later epoch; standing by"
+        );
+        self.engine.output.stand_down()?;
+        self.set_phase(Phase::Standby);
+        Ok(())
+    }
+
+    /// Events that nobody wrote must not fill the memory.
+    fn limit_pending(&mut self) -> Result<(), EngineError> {
+        let output = &mut self.engine.output;
+        if self.engine.config.exclusive && output.pending_bytes() > REWRITE_BYTES {
+            // The lock says that nobody else writes: what a crash tore off is written again.
+            let stop = Arc::clone(&self.stop);
+            if output.take_over(&move || stop.load(Ordering::Relaxed))? == TakeOver::Ahead {
+                let sequence = self.engine.decider.sequence();
+                return Err(events_ahead(sequence + 1, sequence));
+            }
+        } else if output.is_overfull() {
+            return Err(output.too_far_behind());
+        }
+        Ok(())
+    }
+
+    /// True when the group may be applied; waits, halted, while its time lies too far ahead. False
+    /// when asked to stop meanwhile. A group that was decided before is not judged again.
+    fn is_time_sane(&mut self, group: &Group) -> Result<bool, EngineError> {
+        let limit = i64::try_from(self.engine.config.clock_skew_ms_max).unwrap_or(i64::MAX);
+        let first = self.engine.decider.sequence() + 1;
+        let mut held = None;
+        let sane = loop {
+            let ahead_ms = group.at_ms.saturating_sub((self.engine.clock)());
+            if ahead_ms <= limit.saturating_add(self.accepted_ahead_ms)
+                || self.engine.output.covers(first)?
+            {
+                break true;
+            }
+            if held.is_some() && self.engine.status.time_accepted() {
+                tracing::warn!(ahead_ms, "an operator accepted the journal's time");
+                self.accepted_ahead_ms = ahead_ms;
+                break true;
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                break false;
+            }
+            if held.is_none() {
+                held = Some(self.engine.status.phase());
+                self.hold(first, ahead_ms, limit);
+            }
+            std::thread::sleep(Duration::from_millis(HOLD_POLL_MS));
+        };
+        if let Some(phase) = held {
+            self.engine.status.await_time(false);
+            self.engine.status.unhalt(phase);
+            self.engine.metrics.phase.set(f64::from(phase as u8));
+        }
+        Ok(sane)
+    }
+
+    fn hold(&self, first: u64, ahead_ms: i64, limit: i64) {
+        let why = format!(
+            "the journal's time of sequence {first} is {ahead_ms} ms ahead of this machine's clock, more than clock_skew_ms_max = {limit}. Nothing is decided until the clocks agree; if the journal's time is right, run `slotline admin accept-time`."
+        );
+        tracing::error!(%why, "halted");
+        self.engine.status.halt(why);
+        self.engine.status.await_time(true);
+        self.engine.metrics.phase.set(f64::from(Phase::Halted as u8));
+    }
+
+    fn note(&self, decided: &Decided, at_ms: i64, began: Instant) {
+        let engine = &self.engine;
+        let commands = decided.last + 1 - decided.first;
+        engine.status.applied(
+            decided.last,
+            engine.decider.next().0,
+            at_ms,
+            engine.decider.state.epoch(),
+        );
+        self.note_events();
+        let metrics = &engine.metrics;
+        metrics.commands.increment(commands);
+        metrics.groups.increment(1);
+        metrics.events.increment(decided.events);
+        metrics.events_bytes.increment(self.packed.len() as u64);
+        metrics.malformed.increment(decided.malformed);
+        metrics.group_commands.record(commands as f64);
+        metrics.group_seconds.record(began.elapsed().as_secs_f64());
+        metrics.sequence.set(decided.last as f64);
+        metrics.epoch.set(engine.decider.state.epoch() as f64);
+        if self.election.is_active() {
+            let ahead_ms = at_ms.saturating_sub((engine.clock)());
+            metrics.clock_ahead.set(ahead_ms as f64 / 1_000.0);
+        }
+    }
+
+    fn note_events(&self) {
+        let output = &self.engine.output;
+        self.engine.status.set_events(output.through(), output.beyond());
+        self.engine.metrics.events_beyond.set(output.beyond() as f64);
+        self.engine.metrics.events_pending_bytes.set(output.pending_bytes() as f64);
+    }
+
+    fn set_phase(&self, phase: Phase) {
+        self.engine.status.set_phase(phase);
+        self.engine.metrics.phase.set(f64::from(phase as u8));
+    }
+
+    /// Takes changes out of the state in small pieces, and cuts a checkpoint when it is time.
+    fn checkpoint_if_due(&mut self) -> Result<(), EngineError> {
+        let untaken = self.engine.decider.state.changes_bytes();
+        if untaken >= PIECE_BYTES {
+            self.take_piece();
+        }
+        if self.checkpointer.has_failed() {
+            self.pieces.clear();
+            self.pieces_bytes = 0;
+            return Ok(());
+        }
+        if !self.engine.output.is_settled() {
+            return Ok(());
+        }
+        let changed = self.pieces_bytes + self.engine.decider.state.changes_bytes() as u64;
+        if self.is_checkpoint_due(changed) {
+            if changed >= self.engine.config.checkpoint_changes_bytes_max * CHANGES_BACKLOG_TIMES {
+                self.wait_for_checkpointer(true);
+            }
+            if self.checkpointer.is_idle() {
+                self.cut();
+            }
+        }
+        Ok(())
+    }
+
+    fn is_checkpoint_due(&self, changed: u64) -> bool {
+        let commands = self.engine.decider.sequence().saturating_sub(self.cut_sequence);
+        if commands == 0 {
+            return false;
+        }
+        if changed >= self.engine.config.checkpoint_changes_bytes_max {
+            return true;
+        }
+        let interval_ms = self.engine.config.checkpoint_interval_ms;
+        let elapsed_ms = self.now_ms().saturating_sub(self.cut_at_ms);
+        elapsed_ms >= interval_ms
+            && (commands >= CHECKPOINT_COMMANDS_MIN
+                || elapsed_ms >= interval_ms.saturating_mul(CHECKPOINT_IDLE_INTERVALS))
+    }
+
+    fn take_piece(&mut self) {
+        let mut piece = self.checkpointer.piece();
+        self.engine.decider.state.take_changes(&mut piece);
+        self.pieces_bytes += piece.len() as u64;
+        self.pieces.push(piece);
+    }
+
+    /// Hands everything changed since the last cut to the checkpoint thread.
+    fn cut(&mut self) {
+        let made_at = Instant::now();
+        let events = self.engine.output.resume_position();
+        let Some(group) = self.engine.decider.last_group() else {
+            return;
+        };
+        let Some(meta) = self.engine.decider.describe(self.engine.journal.id().0, events) else {
+            return;
+        };
+        self.take_piece();
+        let sequence = meta.sequence;
+        let cut = Cut {
+            pieces: std::mem::take(&mut self.pieces),
+            meta,
+            group,
+            sync_events: self.engine.output.is_writing(),
+            made_at,
+        };
+        if let Some(back) = self.checkpointer.submit(cut) {
+            self.pieces = back.pieces;
+            return;
+        }
+        self.pieces_bytes = 0;
+        self.cut_sequence = sequence;
+        self.cut_at_ms = self.now_ms();
+        let pause = made_at.elapsed();
+        self.engine.metrics.cut_seconds.record(pause.as_secs_f64());
+        self.engine.status.record_cut_pause(u64::try_from(pause.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// Waits until the checkpoint thread takes the next cut.
+    fn wait_for_checkpointer(&self, until_stop: bool) {
+        while !self.checkpointer.is_idle() && !self.checkpointer.has_failed() {
+            if until_stop && self.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn events_ahead(found: u64, commands: u64) -> EngineError {
+    EngineError::Diverged {
+        sequence: found,
+        what: format!(
+            "the events stream holds sequence {found}, but the commands stream ends at {commands}: commands were lost"
+        ),
+    }
+}

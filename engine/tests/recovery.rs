@@ -1,0 +1,241 @@
+//! Whatever becomes of the checkpoint, the journal gives the same state again; and a checkpoint that
+//! does not fit the journal halts the engine with words that name the reason.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use engine::{EngineError, Phase};
+use journal::{Journal, JournalId, Position, Stream};
+use support::copies::{flipped, groups, rewritten};
+use support::running::{Running, config, replayed};
+use support::script::{self, Dice};
+use support::wrapped::Wrapped;
+use support::{TestClock, copy_folder, memory, seed, wait_until};
+
+/// A journal with history, and the folder of an engine that was stopped in order.
+struct Lived {
+    clock: TestClock,
+    journal: Arc<dyn Journal>,
+    folder: tempfile::TempDir,
+}
+
+/// Runs an engine over a script in two stretches, so that two checkpoints stand at different places.
+fn lived(seed: u64) -> Lived {
+    let clock = TestClock::new();
+    let journal = memory(&clock);
+    let folder = tempfile::tempdir().unwrap();
+    let mut dice = Dice::new(seed);
+    let script = script::whole(seed, 1_500);
+    let (front, back) = script.split_at(script.len() / 2);
+    for part in [front, back] {
+        script::append_in_groups(journal.as_ref(), part, &mut dice, 40);
+        let engine = Running::start(config(folder.path()), &journal, &clock);
+        engine.wait_for_phase(Phase::Active);
+        engine.stop();
+    }
+    Lived { clock, journal, folder }
+}
+
+fn checkpoint_folder(data_dir: &Path) -> std::path::PathBuf {
+    data_dir.join("checkpoint")
+}
+
+/// Starts an engine, lets it become active, stops it, and compares everything.
+fn comes_up_right(journal: &Arc<dyn Journal>, folder: &Path, clock: &TestClock, what: &str) {
+    let engine = Running::start(config(folder), journal, clock);
+    engine.wait_for_phase(Phase::Active);
+    engine.stop();
+    let found = replayed(journal, Some(folder));
+    assert!(found.matches, "{what}: {:?}", found.differences);
+    assert_eq!(found.events_sequence, found.sequence, "{what}");
+    assert_eq!(found.checkpoint_sequence, Some(found.sequence), "{what}");
+}
+
+fn refusal(journal: &Arc<dyn Journal>, folder: &Path, clock: &TestClock) -> EngineError {
+    match Running::try_start(config(folder), journal, clock) {
+        Ok(engine) => engine.wait_for_error(),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn a_restart_continues_from_the_checkpoint() {
+    let lived = lived(seed(21));
+    let before = replayed(&lived.journal, None).sequence;
+    let engine = Running::start(config(lived.folder.path()), &lived.journal, &lived.clock);
+    assert!(engine.status.checkpoint_sequence() >= before);
+    engine.wait_for_phase(Phase::Active);
+    engine.stop();
+}
+
+#[test]
+fn a_deleted_checkpoint_is_rebuilt_from_the_journal() {
+    let lived = lived(seed(22));
+    std::fs::remove_dir_all(checkpoint_folder(lived.folder.path())).unwrap();
+    comes_up_right(&lived.journal, lived.folder.path(), &lived.clock, "deleted");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_rebuilt_from_the_journal() {
+    let seed = seed(23);
+    let mut dice = Dice::new(seed);
+    let lived = lived(seed);
+    let mut set_aside = 0;
+    for round in 0..24 {
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(lived.folder.path(), copy.path());
+        let what = damage(&checkpoint_folder(copy.path()), &mut dice);
+        comes_up_right(
+            &lived.journal,
+            copy.path(),
+            &lived.clock,
+            &format!("round {round}: {what}"),
+        );
+        set_aside += u32::from(copy.path().join("checkpoint.damaged").exists());
+    }
+    assert!(set_aside > 0, "some damage must have been noticed");
+}
+
+/// Flips a byte of, shortens or removes one file of the store.
+fn damage(folder: &Path, dice: &mut Dice) -> String {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            path.is_file() && name != "LOCK" && !name.starts_with("LOG")
+        })
+        .collect();
+    files.sort();
+    let path = &files[dice.below(files.len() as u64) as usize];
+    let mut bytes = std::fs::read(path).unwrap();
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    if bytes.is_empty() || dice.below(8) == 0 {
+        std::fs::remove_file(path).unwrap();
+        return format!("{name} removed");
+    }
+    let place = dice.below(bytes.len() as u64) as usize;
+    if dice.below(4) == 0 {
+        bytes.truncate(place);
+        std::fs::write(path, &bytes).unwrap();
+        return format!("{name} cut to {place} bytes");
+    }
+    bytes[place] ^= 1 << dice.below(8);
+    std::fs::write(path, &bytes).unwrap();
+    format!("{name} byte {place} flipped")
+}
+
+#[test]
+fn another_journals_checkpoint_halts() {
+    let lived = lived(seed(24));
+    let mut other = Wrapped::new(&lived.journal);
+    other.id = Some(JournalId([0xAB; 16]));
+    let other: Arc<dyn Journal> = Arc::new(other);
+    let error = refusal(&other, lived.folder.path(), &lived.clock);
+    assert!(matches!(error, EngineError::OtherJournal { .. }), "{error}");
+}
+
+#[test]
+fn swapped_journals_halt() {
+    let (one, two) = (lived(seed(25)), lived(seed(26)));
+    let error = refusal(&two.journal, one.folder.path(), &one.clock);
+    assert!(
+        matches!(
+            error,
+            EngineError::OtherJournal { .. }
+                | EngineError::OtherHistory { .. }
+                | EngineError::CheckpointAhead { .. }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_checkpoint_ahead_of_the_journal_halts() {
+    let lived = lived(seed(27));
+    let commands = groups(lived.journal.as_ref(), Stream::Commands);
+    let events = groups(lived.journal.as_ref(), Stream::Events);
+    let short = rewritten(
+        lived.journal.as_ref(),
+        &lived.clock,
+        &commands[..commands.len() - 3],
+        &events[..commands.len() - 3],
+    );
+    let error = refusal(&short, lived.folder.path(), &lived.clock);
+    assert!(matches!(error, EngineError::CheckpointAhead { .. }), "{error}");
+}
+
+#[test]
+fn another_last_group_than_the_checkpoints_halts() {
+    let lived = lived(seed(28));
+    let mut commands = groups(lived.journal.as_ref(), Stream::Commands);
+    let events = groups(lived.journal.as_ref(), Stream::Events);
+    let last = commands.len() - 1;
+    commands[last] = flipped(&commands[last], 6);
+    let changed = rewritten(lived.journal.as_ref(), &lived.clock, &commands, &events);
+    let error = refusal(&changed, lived.folder.path(), &lived.clock);
+    assert!(matches!(error, EngineError::OtherHistory { .. }), "{error}");
+}
+
+#[test]
+fn a_missing_start_of_the_journal_halts_an_engine_without_checkpoint() {
+    let lived = lived(seed(29));
+    let mut trimmed = Wrapped::new(&lived.journal);
+    trimmed.has_no_start = true;
+    let trimmed: Arc<dyn Journal> = Arc::new(trimmed);
+    let empty = tempfile::tempdir().unwrap();
+    let error = refusal(&trimmed, empty.path(), &lived.clock);
+    assert!(matches!(error, EngineError::MissingStart { .. }), "{error}");
+    // With a checkpoint the start is not needed.
+    let engine = Running::start(config(lived.folder.path()), &trimmed, &lived.clock);
+    engine.wait_for_phase(Phase::Active);
+    engine.stop();
+}
+
+#[test]
+fn a_gap_between_groups_halts() {
+    let lived = lived(seed(30));
+    let mut holed = Wrapped::new(&lived.journal);
+    let commands = groups(lived.journal.as_ref(), Stream::Commands);
+    holed.left_out = Some(commands[commands.len() / 2].position);
+    let holed: Arc<dyn Journal> = Arc::new(holed);
+    let empty = tempfile::tempdir().unwrap();
+    let error = refusal(&holed, empty.path(), &lived.clock);
+    assert!(matches!(error, EngineError::Gap { .. }), "{error}");
+}
+
+#[test]
+fn two_engines_cannot_share_a_checkpoint() {
+    let lived = lived(seed(31));
+    let engine = Running::start(config(lived.folder.path()), &lived.journal, &lived.clock);
+    let error = refusal(&lived.journal, lived.folder.path(), &lived.clock);
+    assert!(matches!(error, EngineError::StoreLocked { .. }), "{error}");
+    engine.stop();
+}
+
+#[test]
+fn checkpoints_are_taken_while_commands_come_in_and_never_reach_beyond_the_events() {
+    let seed = seed(32);
+    let clock = TestClock::new();
+    let journal = memory(&clock);
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Running::start(config(folder.path()), &journal, &clock);
+    engine.wait_for_phase(Phase::Active);
+    let mut dice = Dice::new(seed);
+    let mut seen = 0;
+    script::append_in_groups(journal.as_ref(), &script::whole(seed, 0), &mut dice, 100);
+    for _ in 0..5 {
+        let records: Vec<_> = (0..300).map(|_| script::any(&mut dice)).collect();
+        script::append_in_groups(journal.as_ref(), &records, &mut dice, 60);
+        wait_until("a newer checkpoint", || engine.status.checkpoint_sequence() > seen);
+        seen = engine.status.checkpoint_sequence();
+        let durable = support::read_events(journal.as_ref()).commands.len() as u64;
+        assert!(durable >= seen, "events durable through {durable}, checkpoint at {seen}");
+    }
+    engine.stop();
+    assert_ne!(journal.durable_end(Stream::Events).unwrap(), Position::START);
+}

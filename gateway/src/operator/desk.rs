@@ -1,0 +1,94 @@
+//! What the operator's calls share: one import is taken at a time.
+//!
+//! An import holds its file in memory and, in the engine, ends any other that is under way; so the
+//! next one waits here, before its body is read, or is told to come back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::HeaderMap;
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::body::{self, Allowance};
+use crate::context::{Context, now};
+use crate::core::Core;
+use crate::import::{Kind, Limits, Reading};
+use crate::problem::{Problem, Slug};
+
+/// Content type of files.
+pub(super) const CSV_TYPE: &str = "text/csv";
+/// Content type of bodies.
+pub(super) const JSON_TYPE: &str = "application/json";
+
+/// The one place at which imports wait for each other.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    turn: Semaphore,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Desk { turn: Semaphore::new(1) }
+    }
+}
+
+impl Desk {
+    /// Waits for a turn.
+    pub(super) async fn turn<'d>(&'d self, core: &Core) -> Result<SemaphorePermit<'d>, Problem> {
+        let wait = Duration::from_millis(core.context.config.request.applied_wait_ms_max);
+        match tokio::time::timeout(wait, self.turn.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(Problem::from(Slug::Overloaded).retry_after_s(core.retry_after_s())),
+        }
+    }
+}
+
+/// Reads a file: larger and slower than a citizen's body may be.
+pub(super) async fn file(core: &Core, body: Incoming) -> Result<Bytes, Problem> {
+    let limits = &core.context.config.limits;
+    let allowance = Allowance {
+        bytes_max: limits.import_body_bytes_max,
+        wait: Duration::from_millis(limits.import_body_wait_ms_max),
+    };
+    body::read(body, allowance).await
+}
+
+/// Reads a JSON body of ordinary size.
+pub(super) async fn json(core: &Core, head: &Parts, body: Incoming) -> Result<Bytes, Problem> {
+    body::expect_type(&head.headers, JSON_TYPE)?;
+    let limits = &core.context.config.limits;
+    let allowance = Allowance {
+        bytes_max: limits.body_bytes_max,
+        wait: Duration::from_millis(limits.body_wait_ms_max),
+    };
+    body::read(body, allowance).await
+}
+
+/// Refuses everything but CSV.
+pub(super) fn expect_csv(headers: &HeaderMap) -> Result<(), Problem> {
+    body::expect_type(headers, CSV_TYPE)
+}
+
+/// How much of a file is read, and when.
+pub(super) fn reading(context: &Context, kind: Kind) -> Reading {
+    let configured = &context.config.limits;
+    let usual = kind.limits();
+    let limits = Limits {
+        rows_max: usual.rows_max.min(configured.import_rows_max),
+        bytes_max: configured.import_body_bytes_max,
+        errors_max: usual.errors_max,
+    };
+    Reading { limits, now: now() }
+}
+
+/// Runs long work away from the thread that answers requests.
+pub(super) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(_) => Err(Slug::Internal.into()),
+    }
+}

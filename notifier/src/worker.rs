@@ -1,0 +1,430 @@
+//! The notifier itself: takes the epoch, reads, sends, records.
+//!
+//! One loop. Its order is what makes a text go out once: an intent is durable and read back before the
+//! first text of its batch leaves, the results are durable before the next intent, and whoever finds
+//! intents without results looks each text up before sending it.
+//!
+//! What this file deliberately does not do: write texts ([`crate::text`]), judge answers
+//! ([`crate::sending`]).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use domain::watermark::EventId;
+use domain::{Millis, codec::DecodeError};
+use journal::{Journal, JournalError, Position, Reader, Stream, Visibility};
+use vault::contacts::{BookError, ContactBook};
+use vault::{OpenError, Vault};
+
+use crate::config::NotifierConfig;
+use crate::deliveries::{
+    DeliveryDecodeError, DeliveryRecord, Intents, Results, decode_delivery, encode_delivery,
+};
+use crate::fold::{Draft, Fold, FoldError};
+use crate::ledger::Ledger;
+use crate::provider::SmsProvider;
+use crate::sending::{Errand, Errands, Letters, pause};
+use crate::status::{NotifierPhase, NotifierStatus};
+use crate::text::{Texts, TextsError};
+
+/// How long one look for a record just written waits.
+const READ_BACK_POLL_MS: u64 = 200;
+/// How long a record just written may take to be read back.
+const READ_BACK_MS_MAX: u64 = 10_000;
+/// The book's folder under the notifier's.
+const BOOK_FOLDER: &str = "contacts";
+
+/// Sends the texts that events ask for.
+pub struct Notifier {
+    config: NotifierConfig,
+    journal: Arc<dyn Journal>,
+    vault: Arc<Vault>,
+    book: ContactBook,
+    provider: Box<dyn SmsProvider>,
+    texts: Texts,
+    status: Arc<NotifierStatus>,
+    /// Tells this run from every other.
+    instance: [u8; 16],
+    now: Box<dyn Fn() -> Millis + Send>,
+}
+
+/// Why the notifier cannot start or go on. It ends then; starting it again is always safe.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifierError {
+    /// A setting cannot work.
+    #[error("{0}")]
+    Setting(String),
+    /// The texts that were compiled in are broken.
+    #[error(transparent)]
+    Texts(#[from] TextsError),
+    /// The book of contact data failed.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A key is missing.
+    #[error("contact data: {0}")]
+    Vault(OpenError),
+    /// Events cannot be read.
+    #[error("events: {0}")]
+    Events(DecodeError),
+    /// An event does not follow from those before it.
+    #[error("event {0} contradicts what came before it; the events stream is damaged")]
+    Contradiction(String),
+    /// An event names something that was never imported.
+    #[error("event {event} names {what} {number}, which no event before it made")]
+    Unknown {
+        /// Which event.
+        event: String,
+        /// What it names.
+        what: &'static str,
+        /// By which number.
+        number: u32,
+    },
+    /// The deliveries cannot be read.
+    #[error(transparent)]
+    Deliveries(#[from] DeliveryDecodeError),
+    /// The deliveries were written for other events.
+    #[error(
+        "deliveries name event {deliveries} where the events have {events}: the two streams are not of one journal"
+    )]
+    OtherEvents {
+        /// In the deliveries.
+        deliveries: String,
+        /// In the events.
+        events: String,
+    },
+    /// A record that the journal acknowledged cannot be read.
+    #[error("deliveries: a record just written cannot be read back")]
+    NotReadBack,
+}
+
+impl From<FoldError> for NotifierError {
+    fn from(error: FoldError) -> NotifierError {
+        match error {
+            FoldError::Decode(error) => NotifierError::Events(error),
+            FoldError::Book(error) => NotifierError::Book(error),
+            FoldError::Contradiction(id) => NotifierError::Contradiction(id.to_string()),
+        }
+    }
+}
+
+/// The streams as far as they were read.
+struct Session {
+    deliveries: Box<dyn Reader>,
+    events: Box<dyn Reader>,
+    ledger: Ledger,
+    fold: Fold,
+    /// When the active notifier was last heard of.
+    heard_at: Instant,
+}
+
+impl Notifier {
+    /// Opens the book and gets ready. Nothing is read or sent before [`Notifier::run`].
+    ///
+    /// # Errors
+    /// When a setting cannot work, or the book is another journal's or cannot be opened.
+    pub fn open(
+        config: NotifierConfig,
+        journal: Arc<dyn Journal>,
+        vault: Arc<Vault>,
+        provider: Box<dyn SmsProvider>,
+    ) -> Result<Notifier, NotifierError> {
+        config.check().map_err(NotifierError::Setting)?;
+        let folder = config.data_dir.join(BOOK_FOLDER);
+        std::fs::create_dir_all(&folder).map_err(|cause| {
+            NotifierError::Setting(format!("notifier.data_dir: {}: {cause}", folder.display()))
+        })?;
+        let book = ContactBook::open(folder)?;
+        book.claim(journal.id().0)?;
+        Ok(Notifier {
+            config,
+            journal,
+            vault,
+            book,
+            provider,
+            texts: Texts::read()?,
+            status: Arc::new(NotifierStatus::default()),
+            instance: rand::random(),
+            now: Box::new(system_time),
+        })
+    }
+
+    /// Live figures; stays valid after the end.
+    pub fn status(&self) -> Arc<NotifierStatus> {
+        Arc::clone(&self.status)
+    }
+
+    /// Sends until a stop is asked for. Blocks: give it a thread.
+    ///
+    /// # Errors
+    /// When it cannot go on; [`NotifierStatus::failure`] says the same.
+    pub fn run(mut self, stop: &AtomicBool) -> Result<(), NotifierError> {
+        let ended = self.run_inner(stop);
+        match &ended {
+            Ok(()) => self.status.enter(NotifierPhase::Stopped),
+            Err(error) => self.status.fail(error.to_string()),
+        }
+        ended
+    }
+
+    fn run_inner(&mut self, stop: &AtomicBool) -> Result<(), NotifierError> {
+        self.status.enter(NotifierPhase::Reading);
+        let mut session = self.begin()?;
+        while !stop.load(Ordering::Acquire) {
+            self.turn(&mut session, stop)?;
+        }
+        session.fold.keep_rows(&self.book)?;
+        self.book.flush()?;
+        Ok(())
+    }
+
+    /// Reads the deliveries from their beginning, and opens the events at theirs.
+    fn begin(&self) -> Result<Session, NotifierError> {
+        let reader = |stream| self.journal.reader(stream, Position::START, Visibility::Durable);
+        let mut session = Session {
+            deliveries: reader(Stream::Deliveries)?,
+            events: reader(Stream::Events)?,
+            ledger: Ledger::default(),
+            fold: Fold::new(),
+            heard_at: Instant::now(),
+        };
+        let end = self.journal.durable_end(Stream::Deliveries)?;
+        session.read_deliveries_to(end)?;
+        self.status.show(&session.ledger);
+        Ok(session)
+    }
+
+    /// Once around: the epoch, the events, the texts they ask for.
+    fn turn(&mut self, session: &mut Session, stop: &AtomicBool) -> Result<(), NotifierError> {
+        session.read_deliveries()?;
+        self.take_epoch(session)?;
+        let active = session.ledger.is_owned_by(&self.instance);
+        self.status.enter(if active { NotifierPhase::Active } else { NotifierPhase::Standby });
+
+        let had_none = session.fold.drafts.is_empty();
+        self.read_events(session, Duration::from_millis(self.config.poll_ms))?;
+        if !active {
+            if session.fold.drafts.len() >= self.drafts_max(&session.ledger) {
+                session.read_delivery_group(Duration::from_millis(self.config.poll_ms))?;
+            }
+            // What the active notifier settles need not be kept.
+            session.forget_settled();
+        } else if !session.fold.drafts.is_empty() {
+            let gathers = had_none && session.ledger.pending().is_none();
+            if gathers && !self.is_full(session) {
+                pause(self.config.batch_interval_ms, stop);
+                self.read_events(session, Duration::ZERO)?;
+            }
+            self.settle(session, stop)?;
+        } else if !self.config.exclusive {
+            self.beat(session)?;
+        }
+        session.fold.keep_rows(&self.book)?;
+        self.status.read_through(&session.fold);
+        Ok(())
+    }
+
+    /// Begins an epoch where that is due: at once when nobody else can be there, else after the active
+    /// notifier has been silent for long enough.
+    fn take_epoch(&self, session: &mut Session) -> Result<(), NotifierError> {
+        if session.ledger.is_owned_by(&self.instance) {
+            return Ok(());
+        }
+        let silent = session.heard_at.elapsed() >= Duration::from_millis(self.config.takeover_ms);
+        if self.config.exclusive || session.ledger.epoch() == 0 || silent {
+            let epoch = session.ledger.epoch() + 1;
+            tracing::info!(epoch, "notifier: takes over");
+            self.append(session, &DeliveryRecord::Epoch { epoch, notifier: self.instance })?;
+        }
+        Ok(())
+    }
+
+    /// Reads events until there are none, or enough to do.
+    fn read_events(&self, session: &mut Session, wait: Duration) -> Result<(), NotifierError> {
+        let Session { events, fold, ledger, .. } = session;
+        let mut wait = wait;
+        while fold.drafts.len() < self.drafts_max(ledger)
+            && fold.rows_waiting() < self.config.contact_rows_max
+        {
+            let Some(group) = events.poll(wait)? else { break };
+            for record in group.records.iter() {
+                fold.absorb(record, &self.book, |id| ledger.is_owed(id))?;
+            }
+            wait = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    /// Drafts held at a time: at least those of the batch under way.
+    fn drafts_max(&self, ledger: &Ledger) -> usize {
+        let pending = ledger.pending().map_or(0, |pending| pending.events.len());
+        self.config.batch_messages_max.max(pending)
+    }
+
+    fn is_full(&self, session: &Session) -> bool {
+        session.fold.drafts.len() >= self.config.batch_messages_max
+    }
+
+    /// Sends the drafts, batch by batch, until none is left, a stop is asked for or the epoch is lost.
+    fn settle(&mut self, session: &mut Session, stop: &AtomicBool) -> Result<(), NotifierError> {
+        while !session.fold.drafts.is_empty() && !stop.load(Ordering::Acquire) {
+            let begun = match session.ledger.pending() {
+                Some(pending) if pending.events.len() > session.fold.drafts.len() => {
+                    // The rest of the batch is still to be read.
+                    return Ok(());
+                }
+                Some(pending) => Some(pending.mark),
+                None => None,
+            };
+            if begun.is_none() && !self.intend(session)? {
+                return Ok(());
+            }
+            if !self.deliver(session, begun, stop)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Records what is about to be sent. False when the epoch was lost.
+    fn intend(&self, session: &mut Session) -> Result<bool, NotifierError> {
+        let batch = session.fold.drafts.len().min(self.config.batch_messages_max);
+        let events: Vec<EventId> =
+            session.fold.drafts.iter().take(batch).map(|draft| draft.id).collect();
+        let epoch = session.ledger.epoch();
+        let mark = self.provider.mark();
+        let intents = Intents { epoch, mark, events };
+        self.append(session, &DeliveryRecord::Intents(intents.clone()))?;
+        Ok(session.ledger.is_owned_by(&self.instance) && session.ledger.pending() == Some(&intents))
+    }
+
+    /// Sends the batch that is recorded, and records what became of it. False when it was interrupted.
+    fn deliver(
+        &mut self,
+        session: &mut Session,
+        begun: Option<u64>,
+        stop: &AtomicBool,
+    ) -> Result<bool, NotifierError> {
+        let Some(intents) = session.ledger.pending().cloned() else { return Ok(false) };
+        let drafts: Vec<&Draft> = session.fold.drafts.iter().take(intents.events.len()).collect();
+        for (draft, event) in drafts.iter().zip(&intents.events) {
+            if draft.id != *event {
+                return Err(NotifierError::OtherEvents {
+                    deliveries: event.to_string(),
+                    events: draft.id.to_string(),
+                });
+            }
+        }
+        let oldest = drafts.first().map_or(Millis(0), |draft| draft.at);
+        let letters = Letters::write(
+            &drafts,
+            &session.fold,
+            &self.book,
+            &self.vault,
+            &mut self.texts,
+            &self.config.reference_prefix,
+        )?;
+        let status = Arc::clone(&self.status);
+        let errand = Errand {
+            provider: &*self.provider,
+            config: &self.config,
+            stop,
+            now: &self.now,
+            waiting: &move |why| status.set_trouble(why),
+        };
+        let sent = letters.send(&errand, begun, &mut || self.may_send(session))?;
+        let Errands::Done(states) = sent else { return Ok(false) };
+        let (count, epoch) = (intents.events.len(), session.ledger.epoch());
+        let through = *intents.events.last().ok_or(NotifierError::NotReadBack)?;
+        self.append(session, &DeliveryRecord::Results(Results { epoch, through, states }))?;
+        if session.ledger.settled() != Some(through) {
+            return Ok(false);
+        }
+        session.fold.drafts.drain(..count);
+        self.status.show(&session.ledger);
+        self.status.record_delay((self.now)().0 - oldest.0);
+        Ok(true)
+    }
+
+    /// True as long as this notifier holds the epoch. Asked before every attempt: while the provider was
+    /// silent, another may have taken over.
+    fn may_send(&self, session: &mut Session) -> Result<bool, NotifierError> {
+        if self.config.exclusive {
+            return Ok(true);
+        }
+        session.read_deliveries()?;
+        self.beat(session)?;
+        Ok(session.ledger.is_owned_by(&self.instance))
+    }
+
+    /// Shows that this notifier is there, if it has not written for a while.
+    fn beat(&self, session: &mut Session) -> Result<(), NotifierError> {
+        let due = session.heard_at.elapsed() >= Duration::from_millis(self.config.takeover_ms) / 4;
+        if due && session.ledger.is_owned_by(&self.instance) {
+            let epoch = session.ledger.epoch();
+            self.append(session, &DeliveryRecord::Beat { epoch })?;
+        }
+        Ok(())
+    }
+
+    /// Writes one record, and reads up to it: only what was read counts.
+    fn append(&self, session: &mut Session, record: &DeliveryRecord) -> Result<(), NotifierError> {
+        let bytes = encode_delivery(record);
+        let appended = self.journal.append(Stream::Deliveries, &[&bytes])?;
+        session.read_deliveries_to(appended.next)
+    }
+}
+
+impl Session {
+    /// Takes in what has come.
+    fn read_deliveries(&mut self) -> Result<(), NotifierError> {
+        while self.read_delivery_group(Duration::ZERO)? {}
+        Ok(())
+    }
+
+    /// Takes in everything before a position.
+    fn read_deliveries_to(&mut self, end: Position) -> Result<(), NotifierError> {
+        let begin = Instant::now();
+        while self.deliveries.position() < end {
+            if !self.read_delivery_group(Duration::from_millis(READ_BACK_POLL_MS))?
+                && begin.elapsed() > Duration::from_millis(READ_BACK_MS_MAX)
+            {
+                return Err(NotifierError::NotReadBack);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_delivery_group(&mut self, wait: Duration) -> Result<bool, NotifierError> {
+        let Some(group) = self.deliveries.poll(wait)? else { return Ok(false) };
+        for record in group.records.iter() {
+            if self.ledger.absorb(decode_delivery(record)?) {
+                self.heard_at = Instant::now();
+            }
+        }
+        Ok(true)
+    }
+
+    fn forget_settled(&mut self) {
+        while self.fold.drafts.front().is_some_and(|draft| !self.ledger.is_owed(draft.id)) {
+            self.fold.drafts.pop_front();
+        }
+    }
+}
+
+impl std::fmt::Debug for Notifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Notifier")
+            .field("config", &self.config)
+            .field("provider", &self.provider.name())
+            .finish_non_exhaustive()
+    }
+}
+
+fn system_time() -> Millis {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Millis(now.map_or(0, |since| since.as_millis() as i64))
+}
