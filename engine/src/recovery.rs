@@ -93,7 +93,7 @@ fn from_the_start(
     }
     let tail = Tail::open(journal.as_ref(), Position::START, 1)?;
     let output =
-        Output::new(Arc::clone(journal), tail, 0, Position::START, config.events_pending_bytes_max);
+        Output::new(Arc::clone(journal), tail, 0, Position::START, config);
     Ok(Recovered { decider: Decider::new(), commands, output, store, checkpoint: 0 })
 }
 

@@ -7,7 +7,7 @@
 //!
 //! What this module does not do: answer about one person.
 
-pub mod notices;
+pub(crate) mod notices;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -39,7 +39,7 @@ const LOOK_MS: u64 = 250;
 const PORTION_SLOTS: u32 = 8_192;
 
 /// Where answers for everyone come from.
-pub struct Availability {
+pub(crate) struct Availability {
     config: AvailabilityConfig,
     published: ArcSwap<Published>,
     /// The last command that changed the catalogue.
@@ -51,50 +51,50 @@ pub struct Availability {
 }
 
 /// One state of what is announced.
-pub struct Published {
+pub(crate) struct Published {
     /// The view had absorbed this much when the catalogue was copied.
     sequence: Sequence,
     /// Announcements, and when they next change by themselves.
-    pub notices: Notices,
+    pub(crate) notices: Notices,
     /// Sites and slots.
-    pub places: Arc<Places>,
+    pub(crate) places: Arc<Places>,
     /// Answers made so far.
     answers: DashMap<Question, Made>,
 }
 
 /// Sites and slots, copied from the catalogue.
 #[derive(Debug, Default)]
-pub struct Places {
+pub(crate) struct Places {
     /// The command that last changed the catalogue when this was copied.
     changed: u64,
     /// By number.
-    pub sites: Vec<SiteCopy>,
+    pub(crate) sites: Vec<SiteCopy>,
     /// By number.
-    pub slots: Vec<Slot>,
+    pub(crate) slots: Vec<Slot>,
     /// Names by number, as JSON strings.
-    pub vaccines: Vec<String>,
+    pub(crate) vaccines: Vec<String>,
 }
 
 /// A site, ready to be told.
 #[derive(Debug)]
-pub struct SiteCopy {
+pub(crate) struct SiteCopy {
     /// The operator's name for it.
-    pub id: String,
+    pub(crate) id: String,
     /// Its county.
-    pub county: CountyNumber,
+    pub(crate) county: CountyNumber,
     /// Its district.
-    pub district: DistrictNumber,
+    pub(crate) district: DistrictNumber,
     /// `"id":…,"name":…,"address":…` in Chinese and in English.
-    pub brief: [String; 2],
+    pub(crate) brief: [String; 2],
     /// `"county":…,"district":…`.
-    pub region: String,
+    pub(crate) region: String,
     /// Its slots by day and time.
-    pub slots: Vec<SlotNumber>,
+    pub(crate) slots: Vec<SlotNumber>,
 }
 
 /// What can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Question {
+pub(crate) enum Question {
     /// Sites of a period, in a county or a district or anywhere.
     Sites {
         /// Which period.
@@ -126,7 +126,7 @@ struct Made {
 
 impl Availability {
     /// Nothing is announced yet.
-    pub fn new(config: AvailabilityConfig) -> Availability {
+    pub(crate) fn new(config: AvailabilityConfig) -> Availability {
         Availability {
             config,
             published: ArcSwap::from_pointee(Published {
@@ -142,25 +142,25 @@ impl Availability {
     }
 
     /// For the reader of events: the catalogue changed with this command.
-    pub fn catalogue_changed(&self, sequence: Sequence) {
+    pub(crate) fn catalogue_changed(&self, sequence: Sequence) {
         self.changed.store(sequence.0, Ordering::Release);
         self.ring();
     }
 
     /// Wakes the publishing thread, for a change or to stop.
-    pub fn ring(&self) {
+    pub(crate) fn ring(&self) {
         *self.bell.0.lock() = true;
         self.bell.1.notify_one();
     }
 
     /// What is announced now.
-    pub fn published(&self) -> Arc<Published> {
+    pub(crate) fn published(&self) -> Arc<Published> {
         self.published.load_full()
     }
 
     /// Waits until every change of the catalogue that the view knows is announced: an operator's next
     /// read sees the last write.
-    pub async fn all_published(&self) {
+    pub(crate) async fn all_published(&self) {
         let goal = self.changed.load(Ordering::Acquire);
         let mut through = self.through.subscribe();
         // The sender lives as long as this value.
@@ -169,7 +169,7 @@ impl Availability {
 
     /// The answer to a question, at most `refresh_interval_ms` old; `None` when there is no such
     /// period or site.
-    pub fn answer(&self, question: Question, places: &PlacesLeft) -> Option<Prepared> {
+    pub(crate) fn answer(&self, question: Question, places: &PlacesLeft) -> Option<Prepared> {
         let at = now();
         let published = self.published.load();
         if let Some(made) = published.answers.get(&question) {
@@ -198,7 +198,7 @@ impl std::fmt::Debug for Availability {
 }
 
 /// Publishes changes until told to stop. Runs on a thread of its own.
-pub fn run(context: &Context, stop: &AtomicBool) {
+pub(crate) fn run(context: &Context, stop: &AtomicBool) {
     let availability = &context.availability;
     while !stop.load(Ordering::Acquire) {
         let changed = availability.changed.load(Ordering::Acquire);
@@ -289,17 +289,17 @@ impl Places {
     }
 
     /// A slot, if it was known when this was copied.
-    pub fn slot(&self, number: SlotNumber) -> Option<&Slot> {
+    pub(crate) fn slot(&self, number: SlotNumber) -> Option<&Slot> {
         self.slots.get(number.index())
     }
 
     /// A site, if it was known when this was copied.
-    pub fn site(&self, number: SiteNumber) -> Option<&SiteCopy> {
+    pub(crate) fn site(&self, number: SiteNumber) -> Option<&SiteCopy> {
         self.sites.get(number.index())
     }
 
     /// A vaccine's name as a JSON string.
-    pub fn vaccine(&self, slot: &Slot) -> &str {
+    pub(crate) fn vaccine(&self, slot: &Slot) -> &str {
         let place = usize::from(slot.vaccine.0);
         self.vaccines.get(place).map_or("null", String::as_str)
     }
@@ -329,19 +329,19 @@ impl SiteCopy {
     }
 
     /// Its brief description in a language.
-    pub fn brief(&self, language: Language) -> &str {
+    pub(crate) fn brief(&self, language: Language) -> &str {
         &self.brief[usize::from(is_english(language))]
     }
 }
 
 /// True for the languages that are shown English names: all but Chinese.
-pub fn is_english(language: Language) -> bool {
+pub(crate) fn is_english(language: Language) -> bool {
     language != Language::ZH_TW
 }
 
 impl Published {
     /// A period that is announced.
-    pub fn period(&self, number: PeriodNumber) -> Option<&PeriodEntry> {
+    pub(crate) fn period(&self, number: PeriodNumber) -> Option<&PeriodEntry> {
         self.notices.periods.iter().find(|entry| entry.period.number == number)
     }
 

@@ -17,18 +17,18 @@ use crate::problem::{Problem, Slug};
 
 /// What a body may be.
 #[derive(Clone, Copy, Debug)]
-pub struct Allowance {
+pub(crate) struct Allowance {
     /// Beyond: 413.
-    pub bytes_max: usize,
+    pub(crate) bytes_max: usize,
     /// Beyond: 408.
-    pub wait: Duration,
+    pub(crate) wait: Duration,
 }
 
 /// Refuses all content types but one.
 ///
 /// # Errors
 /// 415.
-pub fn expect_type(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
+pub(crate) fn expect_type(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
     let given = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
@@ -54,7 +54,7 @@ pub fn expect_type(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
 ///
 /// # Errors
 /// 413, 408, or 400 when it is cut off or badly framed; the connection is closed after each.
-pub async fn read(body: Incoming, allowance: Allowance) -> Result<Bytes, Problem> {
+pub(crate) async fn read(body: Incoming, allowance: Allowance) -> Result<Bytes, Problem> {
     if body.size_hint().lower() > allowance.bytes_max as u64 {
         return Err(Problem::from(Slug::TooLarge).close());
     }
@@ -93,7 +93,7 @@ async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Problem>
 ///
 /// # Errors
 /// 400 when it is cut off or badly framed.
-pub async fn next_data(body: &mut Incoming) -> Result<Option<Bytes>, Problem> {
+pub(crate) async fn next_data(body: &mut Incoming) -> Result<Option<Bytes>, Problem> {
     loop {
         let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
         match frame {

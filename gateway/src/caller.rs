@@ -13,21 +13,21 @@ use crate::problem::{Problem, Slug};
 
 /// A citizen who proved who they are.
 #[derive(Clone, Copy, Debug)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// The person.
-    pub key: PersonKey,
+    pub(crate) key: PersonKey,
     /// The person's number, if the gateway that minted the token knew it.
-    pub number: Option<PersonNumber>,
+    pub(crate) number: Option<PersonNumber>,
     /// What that gateway had seen; this one must have seen as much before it shows the person's data.
-    pub seen_sequence: u64,
+    pub(crate) seen_sequence: u64,
     /// The ID number typed at the identity check.
-    pub sealed_id: SealedId,
+    pub(crate) sealed_id: SealedId,
 }
 
 impl Caller {
     /// How commands name the person.
     #[inline]
-    pub fn reference(&self) -> PersonRef {
+    pub(crate) fn reference(&self) -> PersonRef {
         match self.number {
             Some(number) => PersonRef::Number(number),
             None => PersonRef::Key(self.key),
@@ -35,13 +35,13 @@ impl Caller {
     }
 
     /// The person's number as far as token or view know it.
-    pub fn number_in(&self, view: &domain::view::View) -> Option<PersonNumber> {
+    pub(crate) fn number_in(&self, view: &domain::view::View) -> Option<PersonNumber> {
         self.number.or_else(|| view.person_number(&self.key))
     }
 }
 
 /// The text of a bearer token.
-pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -53,7 +53,7 @@ impl Core {
     /// # Errors
     /// 401.
     #[inline]
-    pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let token = bearer(headers).ok_or(Slug::NotAuthenticated)?;
         let now_s = u64::try_from(now().0 / 1_000).unwrap_or(0);
         match self.context.vault.open_token(token, now_s) {

@@ -32,7 +32,7 @@ const POISON: &[u8] = b"\0\r\n\r\n";
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Waiting for a request to begin, or for its answer to be taken.
     Idle,
     /// A header has begun to come, or the connection is new.
@@ -43,7 +43,7 @@ pub enum Phase {
 
 /// How a connection shall end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// Not yet.
     None,
     /// After the answer under way.
@@ -54,7 +54,7 @@ pub enum Ending {
 
 /// What stream, handler and core share about a connection.
 #[derive(Debug)]
-pub struct Vital {
+pub(crate) struct Vital {
     phase: Cell<Phase>,
     /// When the phase began or bytes last went out, in the core's milliseconds.
     since_ms: Cell<u64>,
@@ -76,7 +76,7 @@ pub struct Vital {
 
 impl Vital {
     /// A new connection: its first header is due.
-    pub fn new(now_ms: Rc<Cell<u64>>) -> Vital {
+    pub(crate) fn new(now_ms: Rc<Cell<u64>>) -> Vital {
         Vital {
             phase: Cell::new(Phase::Head),
             since_ms: Cell::new(now_ms.get()),
@@ -97,14 +97,14 @@ impl Vital {
     }
 
     /// A handler starts. Tells whether the connection must close after its answer.
-    pub fn begin_answer(&self) -> bool {
+    pub(crate) fn begin_answer(&self) -> bool {
         self.answering.set(true);
         self.enter(Phase::Busy);
         self.last_request.get()
     }
 
     /// The handler's answer is there.
-    pub fn end_answer(&self) {
+    pub(crate) fn end_answer(&self) {
         self.answering.set(false);
         self.flushed.set(false);
         let next = if self.head_begun.get() { Phase::Head } else { Phase::Idle };
@@ -112,13 +112,13 @@ impl Vital {
     }
 
     /// What the connection is doing and for how long.
-    pub fn phase(&self) -> (Phase, u64) {
+    pub(crate) fn phase(&self) -> (Phase, u64) {
         let spent_ms = self.now_ms.get().saturating_sub(self.since_ms.get());
         (self.phase.get(), spent_ms)
     }
 
     /// Asks the connection to end; a stronger wish replaces a weaker one. True when this one did.
-    pub fn end(&self, ending: Ending) -> bool {
+    pub(crate) fn end(&self, ending: Ending) -> bool {
         let stronger = ending > self.ending.get();
         if stronger {
             self.ending.set(ending);
@@ -130,13 +130,13 @@ impl Vital {
     }
 
     /// True once the client sent what is not HTTP.
-    pub fn was_malformed(&self) -> bool {
+    pub(crate) fn was_malformed(&self) -> bool {
         self.malformed.get()
     }
 }
 
 /// The socket, watched.
-pub struct WatchedStream {
+pub(crate) struct WatchedStream {
     io: TcpStream,
     vital: Rc<Vital>,
     guard: HeadGuard,
@@ -155,7 +155,7 @@ enum Poison {
 
 impl WatchedStream {
     /// Watches a socket.
-    pub fn new(socket: TcpStream, vital: Rc<Vital>) -> WatchedStream {
+    pub(crate) fn new(socket: TcpStream, vital: Rc<Vital>) -> WatchedStream {
         WatchedStream {
             io: socket,
             vital,
@@ -304,7 +304,7 @@ fn automatic_reply(hypers: &[u8]) -> Bytes {
 }
 
 /// A whole problem reply in bytes, in the default language, closing the connection.
-pub fn canned(slug: Slug, retry_after_s: Option<u32>) -> Bytes {
+pub(crate) fn canned(slug: Slug, retry_after_s: Option<u32>) -> Bytes {
     let language = Language::default();
     let text = language.messages().problem(slug.name());
     let status = slug.status();
@@ -327,7 +327,7 @@ pub fn canned(slug: Slug, retry_after_s: Option<u32>) -> Bytes {
 }
 
 /// A connection until its end.
-pub struct Serving<S: HttpService<Incoming>> {
+pub(crate) struct Serving<S: HttpService<Incoming>> {
     connection: Pin<Box<http1::Connection<WatchedStream, S>>>,
     vital: Rc<Vital>,
     told_to_end: bool,
@@ -339,7 +339,7 @@ where
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     /// Serves a connection.
-    pub fn new(
+    pub(crate) fn new(
         connection: http1::Connection<WatchedStream, S>,
         vital: Rc<Vital>,
     ) -> Serving<S> {

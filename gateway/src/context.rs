@@ -98,51 +98,51 @@ impl std::fmt::Debug for Attachments {
 }
 
 /// What all cores share.
-pub struct Context {
+pub(crate) struct Context {
     /// Every limit.
-    pub config: GatewayConfig,
+    pub(crate) config: GatewayConfig,
     /// The streams.
-    pub journal: Arc<dyn Journal>,
+    pub(crate) journal: Arc<dyn Journal>,
     /// Keys, tokens, receipts, seals.
-    pub vault: Arc<Vault>,
+    pub(crate) vault: Arc<Vault>,
     /// What the events say, and how far they were read.
-    pub view: ViewHandle,
+    pub(crate) view: ViewHandle,
     /// The people the authority knows.
-    pub roster: Arc<RosterView>,
+    pub(crate) roster: Arc<RosterView>,
     /// Answers for everyone.
-    pub availability: Availability,
+    pub(crate) availability: Availability,
     /// Keys on their way.
-    pub in_flight: Arc<InFlight>,
+    pub(crate) in_flight: Arc<InFlight>,
     /// Readers of receipts.
-    pub watchers: Arc<Watchers>,
+    pub(crate) watchers: Arc<Watchers>,
     /// Where decisions for a core go; the last is the operator listener's.
-    pub inboxes: Inboxes,
+    pub(crate) inboxes: Inboxes,
     /// Each core's counts.
-    pub counters: Vec<Arc<Counters>>,
+    pub(crate) counters: Vec<Arc<Counters>>,
     /// Failed proofs of identity.
-    pub failures: FailureBook,
+    pub(crate) failures: FailureBook,
     /// Commands of people.
-    pub person_rates: RateBook,
+    pub(crate) person_rates: RateBook,
     /// Requests of addresses.
-    pub address_rates: RateBook,
+    pub(crate) address_rates: RateBook,
     /// What other parts add to the operator listener.
-    pub attachments: Attachments,
+    pub(crate) attachments: Attachments,
     /// Where imports wait for each other.
-    pub desk: Desk,
+    pub(crate) desk: Desk,
     /// Random per start, never 0.
-    pub instance: u32,
+    pub(crate) instance: u32,
     /// True from the beginning of a drain.
-    pub draining: AtomicBool,
+    pub(crate) draining: AtomicBool,
 }
 
 impl Context {
     /// The core number of the operator listener.
-    pub fn operator_core(&self) -> u8 {
+    pub(crate) fn operator_core(&self) -> u8 {
         u8::try_from(self.inboxes.len().saturating_sub(1)).unwrap_or(u8::MAX)
     }
 
     /// True from the beginning of a drain.
-    pub fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
 }
@@ -156,7 +156,7 @@ impl std::fmt::Debug for Context {
 }
 
 /// The gateway's clock: for tokens, patience and shedding. Decisions take the journal's.
-pub fn now() -> Millis {
+pub(crate) fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

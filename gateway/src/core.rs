@@ -24,15 +24,15 @@ const RETRY_AFTER_S: std::ops::RangeInclusive<u32> = 1..=4;
 
 /// One thread's part of a listener.
 #[derive(Debug)]
-pub struct Core {
+pub(crate) struct Core {
     /// What all cores share.
-    pub context: Arc<Context>,
+    pub(crate) context: Arc<Context>,
     /// Which one this is.
-    pub index: u8,
+    pub(crate) index: u8,
     /// The way into the journal.
-    pub submitter: Submitter,
+    pub(crate) submitter: Submitter,
     /// This core's counts.
-    pub counters: Arc<Counters>,
+    pub(crate) counters: Arc<Counters>,
     inbox: Arc<Inbox>,
     /// Requests so far; the lower half of request ids.
     requests: Cell<u64>,
@@ -47,7 +47,7 @@ impl Core {
     ///
     /// # Errors
     /// When the journal takes no more writes.
-    pub fn open(context: Arc<Context>, index: u8) -> Result<Core, JournalError> {
+    pub(crate) fn open(context: Arc<Context>, index: u8) -> Result<Core, JournalError> {
         let inbox = Arc::clone(&context.inboxes[index as usize]);
         let settled_inbox = Arc::clone(&inbox);
         let lane = context.journal.lane(
@@ -80,7 +80,7 @@ impl Core {
     ///
     /// # Errors
     /// 503: the journal is full or closed, or the command's fate is unknown.
-    pub async fn submit(
+    pub(crate) async fn submit(
         &self,
         command: Command,
         key: Option<KeyHash>,
@@ -104,7 +104,7 @@ impl Core {
     ///
     /// # Errors
     /// 503: not taken, or its fate is unknown.
-    pub async fn apply(&self, command: Command) -> Result<Applied, Problem> {
+    pub(crate) async fn apply(&self, command: Command) -> Result<Applied, Problem> {
         let wait = Duration::from_millis(self.context.config.request.applied_wait_ms_max);
         match self.submit(command, None, Until::Outcome(wait)).await? {
             Answer::Decided(Decision::Applied { sequence, at, events }) => Ok(Applied {
@@ -126,7 +126,7 @@ impl Core {
     }
 
     /// Seconds to advise, not the same for all.
-    pub fn retry_after_s(&self) -> u32 {
+    pub(crate) fn retry_after_s(&self) -> u32 {
         rand::random_range(RETRY_AFTER_S)
     }
 
@@ -135,7 +135,7 @@ impl Core {
     ///
     /// # Errors
     /// 503 `catching-up` after `view_wait_ms_max`.
-    pub async fn view_reached(&self, sequence: u64) -> Result<(), Problem> {
+    pub(crate) async fn view_reached(&self, sequence: u64) -> Result<(), Problem> {
         let context = &self.context;
         let goals: Vec<u64> = context.inboxes.iter().map(|inbox| inbox.pushed()).collect();
         let reached = || {
@@ -165,23 +165,23 @@ impl Core {
     }
 
     /// Names a request for the log and the client.
-    pub fn request_id(&self) -> String {
+    pub(crate) fn request_id(&self) -> String {
         let count = self.requests.get();
         format!("{:08x}-{:02x}-{count:x}", self.context.instance, self.index)
     }
 
     /// Counts a request.
-    pub fn count_request(&self) {
+    pub(crate) fn count_request(&self) {
         self.requests.set(self.requests.get() + 1);
     }
 
     /// The coarse clock that connections measure patience with.
-    pub fn patience_clock(&self) -> Rc<Cell<u64>> {
+    pub(crate) fn patience_clock(&self) -> Rc<Cell<u64>> {
         Rc::clone(&self.now_ms)
     }
 
     /// Completes requests whenever the inbox says so; for ever.
-    pub async fn run_inbox(self: Rc<Self>) {
+    pub(crate) async fn run_inbox(self: Rc<Self>) {
         loop {
             self.inbox.woken().await;
             self.submitter.drain();
@@ -195,7 +195,7 @@ impl Core {
 
     /// Moves the coarse clock and ends waits whose time is over; for ever. `each` is called a few
     /// times a second.
-    pub async fn run_ticks(self: Rc<Self>, each: impl Fn()) {
+    pub(crate) async fn run_ticks(self: Rc<Self>, each: impl Fn()) {
         let start = tokio::time::Instant::now();
         let mut ticks = tokio::time::interval(Duration::from_millis(TICK_MS));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -222,11 +222,11 @@ impl Core {
 
 /// What an operator's command did.
 #[derive(Clone, Debug)]
-pub struct Applied {
+pub(crate) struct Applied {
     /// Its place in the journal.
-    pub sequence: domain::Sequence,
+    pub(crate) sequence: domain::Sequence,
     /// When.
-    pub at: domain::Millis,
+    pub(crate) at: domain::Millis,
     /// Its events.
-    pub events: Vec<domain::Event>,
+    pub(crate) events: Vec<domain::Event>,
 }

@@ -16,7 +16,7 @@ const LENGTH_DIGITS_MAX: usize = 18;
 
 /// Where in the stream of requests the next byte stands.
 #[derive(Debug)]
-pub struct HeadGuard {
+pub(crate) struct HeadGuard {
     place: Place,
     /// The current line so far, if it came in pieces.
     line: [u8; LINE_BYTES_MAX],
@@ -39,7 +39,7 @@ enum Place {
 
 /// The request is ambiguous or badly framed, at this byte of the piece just read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed(pub usize);
+pub(crate) struct Malformed(pub(crate) usize);
 
 impl Default for HeadGuard {
     fn default() -> Self {
@@ -61,7 +61,7 @@ impl HeadGuard {
     /// # Errors
     /// The place of the line's end at which the request turned out to be malformed.
     #[inline]
-    pub fn watch(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+    pub(crate) fn watch(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         let mut start = 0;
         while start < bytes.len() {
             match self.place {
@@ -91,12 +91,12 @@ impl HeadGuard {
     }
 
     /// True while part of a header has come and part has not.
-    pub fn is_within_head(&self) -> bool {
+    pub(crate) fn is_within_head(&self) -> bool {
         self.place == Place::Head && (self.seen_request_line || self.line_length > 0)
     }
 
     /// True once a chunked body was announced: nothing after it is watched.
-    pub fn is_unwatched(&self) -> bool {
+    pub(crate) fn is_unwatched(&self) -> bool {
         self.place == Place::Unwatched
     }
 

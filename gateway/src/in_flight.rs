@@ -18,7 +18,7 @@ const BUCKETS: usize = 1 << 14;
 
 /// The two counts of every bucket of every core.
 #[derive(Debug)]
-pub struct InFlight {
+pub(crate) struct InFlight {
     cores: Vec<Core>,
 }
 
@@ -33,7 +33,7 @@ struct Core {
 
 impl InFlight {
     /// Nothing is in flight.
-    pub fn new(cores: usize) -> InFlight {
+    pub(crate) fn new(cores: usize) -> InFlight {
         let counts = || (0..BUCKETS).map(|_| AtomicU16::new(0)).collect();
         InFlight {
             cores: (0..cores)
@@ -47,12 +47,12 @@ impl InFlight {
 
     /// A core is about to push a command under this key.
     #[inline]
-    pub fn push(&self, core: u8, key: KeyHash) {
+    pub(crate) fn push(&self, core: u8, key: KeyHash) {
         self.add(core, key, 1);
     }
 
     /// The journal refused it: nothing was written.
-    pub fn unpush(&self, core: u8, key: KeyHash) {
+    pub(crate) fn unpush(&self, core: u8, key: KeyHash) {
         self.add(core, key, u16::MAX);
     }
 
@@ -67,7 +67,7 @@ impl InFlight {
 
     /// The outcome of a command that this core pushed under this key is in the view.
     #[inline]
-    pub fn see(&self, core: u8, key: KeyHash) {
+    pub(crate) fn see(&self, core: u8, key: KeyHash) {
         if let Some(core) = self.cores.get(core as usize) {
             let count = &core.seen[bucket(key)];
             count.store(
@@ -78,7 +78,7 @@ impl InFlight {
     }
 
     /// True when a command under this key may be in flight on any core.
-    pub fn may_hold(&self, key: KeyHash) -> bool {
+    pub(crate) fn may_hold(&self, key: KeyHash) -> bool {
         let place = bucket(key);
         self.cores.iter().any(|core| {
             // `seen` first: what is pushed in between makes the answer "maybe", never "no".

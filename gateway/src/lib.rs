@@ -31,6 +31,7 @@ pub mod config;
 pub mod import;
 pub mod regions;
 pub mod roster;
+pub mod untrusted;
 
 mod availability;
 mod body;

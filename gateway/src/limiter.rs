@@ -109,14 +109,14 @@ impl WindowCounts {
 
 /// Failed proofs of identity.
 #[derive(Debug)]
-pub struct FailureBook {
+pub(crate) struct FailureBook {
     counts: WindowCounts,
     failures_max: u32,
 }
 
 impl FailureBook {
     /// At most `failures_max` failures per ID and window, for at most `entries_max` IDs.
-    pub fn new(failures_max: u32, window_s: u64, entries_max: usize) -> FailureBook {
+    pub(crate) fn new(failures_max: u32, window_s: u64, entries_max: usize) -> FailureBook {
         FailureBook {
             counts: WindowCounts::new(entries_max, u32::try_from(window_s).unwrap_or(u32::MAX)),
             failures_max,
@@ -127,25 +127,25 @@ impl FailureBook {
     ///
     /// # Errors
     /// Seconds until it is.
-    pub fn may_try(&self, id: &[u8]) -> Result<(), u32> {
+    pub(crate) fn may_try(&self, id: &[u8]) -> Result<(), u32> {
         let (count, left_s) = self.counts.count(id);
         if count >= self.failures_max { Err(left_s) } else { Ok(()) }
     }
 
     /// A try failed.
-    pub fn fail(&self, id: &[u8]) {
+    pub(crate) fn fail(&self, id: &[u8]) {
         self.counts.add(id);
     }
 
     /// A try succeeded: whoever it was knows the secret, so earlier slips do not count.
-    pub fn succeed(&self, id: &[u8]) {
+    pub(crate) fn succeed(&self, id: &[u8]) {
         self.counts.forget(id);
     }
 }
 
 /// Requests per person or address.
 #[derive(Debug)]
-pub struct RateBook {
+pub(crate) struct RateBook {
     counts: WindowCounts,
     per_window_max: u32,
     window_s: u32,
@@ -153,18 +153,18 @@ pub struct RateBook {
 
 /// A rate was passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooMany {
+pub(crate) struct TooMany {
     /// How many a window are taken.
-    pub limit: u32,
+    pub(crate) limit: u32,
     /// The window.
-    pub window_s: u32,
+    pub(crate) window_s: u32,
     /// Seconds until more are.
-    pub retry_after_s: u32,
+    pub(crate) retry_after_s: u32,
 }
 
 impl RateBook {
     /// At most `per_window_max` per key and window (0: no limit), for at most `entries_max` keys.
-    pub fn new(per_window_max: u32, window_s: u32, entries_max: usize) -> RateBook {
+    pub(crate) fn new(per_window_max: u32, window_s: u32, entries_max: usize) -> RateBook {
         // Without a limit nothing is remembered.
         let entries_max = if per_window_max == 0 { 1 } else { entries_max };
         RateBook {
@@ -178,7 +178,7 @@ impl RateBook {
     ///
     /// # Errors
     /// When it is too many.
-    pub fn take(&self, key: &[u8]) -> Result<(), TooMany> {
+    pub(crate) fn take(&self, key: &[u8]) -> Result<(), TooMany> {
         if self.per_window_max == 0 {
             return Ok(());
         }

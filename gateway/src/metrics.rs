@@ -16,24 +16,24 @@ pub type MetricsSource = Arc<dyn Fn(&mut String) + Send + Sync>;
 
 /// A count with one writer.
 #[derive(Debug, Default)]
-pub struct Count(AtomicU64);
+pub(crate) struct Count(AtomicU64);
 
 impl Count {
     /// Adds; only by the owning thread.
     #[inline]
-    pub fn add(&self, more: u64) {
+    pub(crate) fn add(&self, more: u64) {
         let count = self.0.load(Ordering::Relaxed).wrapping_add(more);
         self.0.store(count, Ordering::Relaxed);
     }
 
     /// Replaces; only by the owning thread.
     #[inline]
-    pub fn set(&self, value: u64) {
+    pub(crate) fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
 
     /// As it stands.
-    pub fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -46,33 +46,33 @@ const STATUSES: [u16; 22] = [
 
 /// One core's counts.
 #[derive(Debug)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Requests per route; the last for paths that are not ours.
     routes: [Count; Route::COUNT + 1],
     /// Answers per status, in the order of `STATUSES`.
     statuses: [Count; STATUSES.len()],
     /// Commands pushed.
-    pub commands: Count,
+    pub(crate) commands: Count,
     /// Requests answered without a command because the rules would say no.
-    pub shed: Count,
+    pub(crate) shed: Count,
     /// Commands the journal did not take.
-    pub refused: Count,
+    pub(crate) refused: Count,
     /// Commands whose fate stayed unknown to the client.
-    pub unknown: Count,
+    pub(crate) unknown: Count,
     /// Connections taken.
-    pub connections: Count,
+    pub(crate) connections: Count,
     /// Connections turned away because too many were open.
-    pub connections_refused: Count,
+    pub(crate) connections_refused: Count,
     /// Connections closed because the client was too slow or idle.
-    pub connections_timed_out: Count,
+    pub(crate) connections_timed_out: Count,
     /// Connections closed after bytes that are not HTTP.
-    pub malformed: Count,
+    pub(crate) malformed: Count,
     /// Requests awaiting an answer.
-    pub waiting: Count,
+    pub(crate) waiting: Count,
     /// Waits from submission to answer: counts per power of two of microseconds.
-    pub latency: [Count; crate::submitter::LATENCY_BUCKETS],
+    pub(crate) latency: [Count; crate::submitter::LATENCY_BUCKETS],
     /// Their sum in microseconds.
-    pub latency_sum_us: Count,
+    pub(crate) latency_sum_us: Count,
 }
 
 impl Default for Counters {
@@ -98,14 +98,14 @@ impl Default for Counters {
 impl Counters {
     /// A request came and was answered.
     #[inline]
-    pub fn answered(&self, route: Option<usize>, status: StatusCode) {
+    pub(crate) fn answered(&self, route: Option<usize>, status: StatusCode) {
         self.routes[route.unwrap_or(Route::COUNT)].add(1);
         self.answered_status(status);
     }
 
     /// An answer to something that is not one of the public routes.
     #[inline]
-    pub fn answered_status(&self, status: StatusCode) {
+    pub(crate) fn answered_status(&self, status: StatusCode) {
         let status = status.as_u16();
         let place = STATUSES.iter().position(|known| *known == status);
         self.statuses[place.unwrap_or(STATUSES.len() - 1)].add(1);
@@ -113,7 +113,7 @@ impl Counters {
 }
 
 /// Appends the sums over all cores.
-pub fn write_counters(cores: &[Arc<Counters>], out: &mut String) {
+pub(crate) fn write_counters(cores: &[Arc<Counters>], out: &mut String) {
     let sum = |pick: &dyn Fn(&Counters) -> u64| cores.iter().map(|core| pick(core)).sum::<u64>();
     heading(out, "slotline_http_requests_total", "counter", "Requests by route.");
     for (place, name) in Route::NAMES.iter().copied().chain(["other"]).enumerate() {
@@ -165,13 +165,13 @@ fn write_latency(cores: &[Arc<Counters>], out: &mut String) {
 }
 
 /// Writes what a metric means.
-pub fn heading(out: &mut String, name: &str, kind: &str, help: &str) {
+pub(crate) fn heading(out: &mut String, name: &str, kind: &str, help: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
 /// Writes one value.
-pub fn line(out: &mut String, name: &str, labels: &[(&str, &str)], value: u64) {
+pub(crate) fn line(out: &mut String, name: &str, labels: &[(&str, &str)], value: u64) {
     out.push_str(name);
     for (place, (label, text)) in labels.iter().enumerate() {
         let open = if place == 0 { '{' } else { ',' };

@@ -7,32 +7,32 @@
 use domain::Origin;
 
 /// The place of a command whose outcome nobody awaits; its core is still told that it was seen.
-pub const NOWHERE: u32 = (1 << SLAB_BITS) - 1;
+pub(crate) const NOWHERE: u32 = (1 << SLAB_BITS) - 1;
 
 const SLAB_BITS: u32 = 24;
 const CORE_BITS: u32 = 8;
 
 /// An unpacked origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// Random per start of a gateway, never 0.
-    pub instance: u32,
+    pub(crate) instance: u32,
     /// Which core of it.
-    pub core: u8,
+    pub(crate) core: u8,
     /// Which entry of that core's slab, or [`NOWHERE`].
-    pub index: u32,
+    pub(crate) index: u32,
 }
 
 impl Place {
     /// As it travels.
-    pub const fn pack(self) -> Origin {
+    pub(crate) const fn pack(self) -> Origin {
         let core = (self.core as u64) << SLAB_BITS;
         let instance = (self.instance as u64) << (SLAB_BITS + CORE_BITS);
         Origin(instance | core | (self.index & NOWHERE) as u64)
     }
 
     /// As it was.
-    pub const fn unpack(origin: Origin) -> Place {
+    pub(crate) const fn unpack(origin: Origin) -> Place {
         Place {
             instance: (origin.0 >> (SLAB_BITS + CORE_BITS)) as u32,
             core: (origin.0 >> SLAB_BITS) as u8,
@@ -42,7 +42,7 @@ impl Place {
 }
 
 /// A name for this start of the gateway that no other carries, with overwhelming likelihood.
-pub fn new_instance() -> u32 {
+pub(crate) fn new_instance() -> u32 {
     rand::random_range(1..=u32::MAX)
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 /// What came of a command.
 #[derive(Clone, Debug)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// A citizen's command, or an earlier one under the same key with the same body.
     Outcome(Outcome),
     /// The key was used before for another body: this request has no outcome of its own.
@@ -35,18 +35,18 @@ pub enum Decision {
 
 /// A decision on its way to the slab entry that awaits it.
 #[derive(Debug)]
-pub struct Completion {
+pub(crate) struct Completion {
     /// Which entry.
-    pub index: u32,
+    pub(crate) index: u32,
     /// The key that the entry must carry; `None` for commands without one.
-    pub key: Option<KeyHash>,
+    pub(crate) key: Option<KeyHash>,
     /// What came of it.
-    pub decision: Decision,
+    pub(crate) decision: Decision,
 }
 
 /// One core's letter box.
 #[derive(Debug, Default)]
-pub struct Inbox {
+pub(crate) struct Inbox {
     /// Every ticket below this has settled.
     settled_end: AtomicU64,
     /// Runs of tickets whose fate nobody knows.
@@ -70,7 +70,7 @@ pub struct Inbox {
 impl Inbox {
     /// For the journal: a run of the core's records settled. The core is woken when a request of it
     /// waits for no more than that, or when the fate of the run is unknown.
-    pub fn settle(&self, settled: &Settled) {
+    pub(crate) fn settle(&self, settled: &Settled) {
         let mut wake = self.durable_waiters.load(Ordering::Acquire) > 0;
         if settled.result.is_err() {
             self.lost.lock().push((settled.first.0, settled.count));
@@ -87,7 +87,7 @@ impl Inbox {
 
     /// For the reader of events: decisions for the core, and how many of its commands were seen.
     /// Empties `decisions` and wakes the core once if it has a reason to look.
-    pub fn deliver(&self, decisions: &mut Vec<Completion>, seen: u64) {
+    pub(crate) fn deliver(&self, decisions: &mut Vec<Completion>, seen: u64) {
         if seen > 0 {
             self.seen.fetch_add(seen, Ordering::AcqRel);
         }
@@ -106,76 +106,76 @@ impl Inbox {
     }
 
     /// Waits until there is something to look at.
-    pub async fn woken(&self) {
+    pub(crate) async fn woken(&self) {
         self.wake.notified().await;
     }
 
     /// Moves the decisions into `into`, which must be empty.
-    pub fn take_completions(&self, into: &mut Vec<Completion>) {
+    pub(crate) fn take_completions(&self, into: &mut Vec<Completion>) {
         std::mem::swap(&mut *self.completions.lock(), into);
     }
 
     /// Takes the runs of tickets whose fate nobody knows.
-    pub fn take_lost(&self) -> Vec<(u64, u32)> {
+    pub(crate) fn take_lost(&self) -> Vec<(u64, u32)> {
         std::mem::take(&mut *self.lost.lock())
     }
 
     /// Every ticket below this has settled.
-    pub fn settled_end(&self) -> u64 {
+    pub(crate) fn settled_end(&self) -> u64 {
         self.settled_end.load(Ordering::Acquire)
     }
 
     /// For the core: how many of its requests leave as soon as they are durable.
-    pub fn set_durable_waiters(&self, count: usize) {
+    pub(crate) fn set_durable_waiters(&self, count: usize) {
         self.durable_waiters
             .store(u32::try_from(count).unwrap_or(u32::MAX), Ordering::Release);
     }
 
     /// For the core: how many of its reads wait for the view.
-    pub fn set_view_waiters(&self, count: usize) {
+    pub(crate) fn set_view_waiters(&self, count: usize) {
         self.view_waiters
             .store(u32::try_from(count).unwrap_or(u32::MAX), Ordering::Release);
     }
 
     /// For the core: one more command was pushed.
-    pub fn count_pushed(&self) {
+    pub(crate) fn count_pushed(&self) {
         let count = self.pushed.load(Ordering::Relaxed) + 1;
         self.pushed.store(count, Ordering::Release);
     }
 
     /// Commands the core pushed so far.
-    pub fn pushed(&self) -> u64 {
+    pub(crate) fn pushed(&self) -> u64 {
         self.pushed.load(Ordering::Acquire)
     }
 
     /// Commands of the core that the view has.
-    pub fn seen(&self) -> u64 {
+    pub(crate) fn seen(&self) -> u64 {
         self.seen.load(Ordering::Acquire)
     }
 
     /// Wakes sent to the core.
-    pub fn wakes(&self) -> u64 {
+    pub(crate) fn wakes(&self) -> u64 {
         self.wakes.load(Ordering::Relaxed)
     }
 }
 
 /// Who reads a receipt's outcome and has not got it yet: by retry key, which no two people share.
 #[derive(Debug, Default)]
-pub struct Watchers {
+pub(crate) struct Watchers {
     count: AtomicUsize,
     by_key: Mutex<HashMap<KeyHash, Vec<(u8, u32)>>>,
 }
 
 impl Watchers {
     /// A slab entry of a core wants this key's outcome.
-    pub fn add(&self, key: KeyHash, core: u8, index: u32) {
+    pub(crate) fn add(&self, key: KeyHash, core: u8, index: u32) {
         let mut by_key = self.by_key.lock();
         by_key.entry(key).or_default().push((core, index));
         self.count.fetch_add(1, Ordering::AcqRel);
     }
 
     /// It no longer does.
-    pub fn remove(&self, key: KeyHash, core: u8, index: u32) {
+    pub(crate) fn remove(&self, key: KeyHash, core: u8, index: u32) {
         let mut by_key = self.by_key.lock();
         let Some(places) = by_key.get_mut(&key) else {
             return;
@@ -189,12 +189,12 @@ impl Watchers {
     }
 
     /// True when nobody watches anything: the usual case, told without a lock.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.count.load(Ordering::Acquire) == 0
     }
 
     /// Takes those who watch one of these keys.
-    pub fn take(&self, key: KeyHash) -> Vec<(u8, u32)> {
+    pub(crate) fn take(&self, key: KeyHash) -> Vec<(u8, u32)> {
         let places = self.by_key.lock().remove(&key).unwrap_or_default();
         self.count.fetch_sub(places.len(), Ordering::AcqRel);
         places
@@ -202,7 +202,7 @@ impl Watchers {
 }
 
 /// The inboxes of all cores, by core.
-pub type Inboxes = Vec<Arc<Inbox>>;
+pub(crate) type Inboxes = Vec<Arc<Inbox>>;
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,7 @@ use crate::limiter::TooMany;
 use crate::reply::{self, Reply};
 
 /// Field errors told in one answer; more would help nobody.
-pub const FIELD_ERRORS_MAX: usize = 100;
+pub(crate) const FIELD_ERRORS_MAX: usize = 100;
 
 /// Declares the slugs that are not refusals of the rules.
 macro_rules! slugs {
@@ -139,7 +139,7 @@ const fn rejection_slug(reason: Rejection) -> &'static str {
 
 /// An answer that is not what was asked for.
 #[derive(Debug)]
-pub struct Problem(Box<Parts>);
+pub(crate) struct Problem(Box<Parts>);
 
 /// One thing that is wrong, and where.
 #[derive(Debug)]
@@ -183,7 +183,7 @@ impl From<Slug> for Problem {
 
 impl Problem {
     /// Names the fields of a body at fault; 400 when the body could not even be read.
-    pub fn body(errors: Vec<BodyError>) -> Problem {
+    pub(crate) fn body(errors: Vec<BodyError>) -> Problem {
         let unreadable = |error: &BodyError| {
             matches!(
                 error.reason,
@@ -198,7 +198,7 @@ impl Problem {
     }
 
     /// Names one field of a body at fault.
-    pub fn field(pointer: impl Into<String>, reason: Reason) -> Problem {
+    pub(crate) fn field(pointer: impl Into<String>, reason: Reason) -> Problem {
         Problem::body(vec![BodyError {
             pointer: pointer.into(),
             reason,
@@ -206,12 +206,12 @@ impl Problem {
     }
 
     /// Names a query parameter at fault.
-    pub fn parameter(name: &'static str, reason: Reason) -> Problem {
+    pub(crate) fn parameter(name: &'static str, reason: Reason) -> Problem {
         Problem::with_errors(Slug::InvalidFields, vec![Fault::Parameter(name, reason)])
     }
 
     /// Names the rows of an import at fault; nothing was taken.
-    pub fn rows(errors: Vec<RowError>) -> Problem {
+    pub(crate) fn rows(errors: Vec<RowError>) -> Problem {
         Problem::with_errors(Slug::InvalidRows, errors.into_iter().map(Fault::Row).collect())
     }
 
@@ -223,7 +223,7 @@ impl Problem {
 
     /// The rules said no: final, with the receipt. The decision's place in the journal stands in for
     /// the request id, so that a retry of the key gets the same bytes.
-    pub fn decided(reason: Rejection, receipt: String, decision: Sequence) -> Problem {
+    pub(crate) fn decided(reason: Rejection, receipt: String, decision: Sequence) -> Problem {
         let mut problem = Problem::from(Slug::Rejected(reason));
         problem.0.decided = Some(true);
         problem.0.receipt = Some(receipt);
@@ -232,21 +232,21 @@ impl Problem {
     }
 
     /// The rules would say no; nothing was written.
-    pub fn shed(slug: Slug) -> Problem {
+    pub(crate) fn shed(slug: Slug) -> Problem {
         let mut problem = Problem::from(slug);
         problem.0.decided = Some(false);
         problem
     }
 
     /// An operator's command was decided against, row by row.
-    pub fn refused(refusals: Vec<(u32, OperatorRefusal)>) -> Problem {
+    pub(crate) fn refused(refusals: Vec<(u32, OperatorRefusal)>) -> Problem {
         let mut problem = Problem::from(Slug::Refused);
         problem.0.refusals = refusals;
         problem
     }
 
     /// A rate was passed.
-    pub fn too_many(rate: TooMany) -> Problem {
+    pub(crate) fn too_many(rate: TooMany) -> Problem {
         let mut problem = Problem::shed(Slug::TooManyRequests).retry_after_s(rate.retry_after_s);
         problem.0.rate = Some(rate);
         problem
@@ -254,32 +254,32 @@ impl Problem {
 
     /// When to come back.
     #[must_use]
-    pub fn retry_after_s(mut self, seconds: u32) -> Problem {
+    pub(crate) fn retry_after_s(mut self, seconds: u32) -> Problem {
         self.0.retry_after_s = Some(seconds.max(1));
         self
     }
 
     /// Which methods the path knows.
     #[must_use]
-    pub fn allow(mut self, methods: &'static str) -> Problem {
+    pub(crate) fn allow(mut self, methods: &'static str) -> Problem {
         self.0.allow = Some(methods);
         self
     }
 
     /// The connection cannot be used further.
     #[must_use]
-    pub fn close(mut self) -> Problem {
+    pub(crate) fn close(mut self) -> Problem {
         self.0.close = true;
         self
     }
 
     /// What kind it is.
-    pub fn slug(&self) -> Slug {
+    pub(crate) fn slug(&self) -> Slug {
         self.0.slug
     }
 
     /// The answer in the caller's language.
-    pub fn into_reply(self, language: Language, request_id: &str) -> Reply {
+    pub(crate) fn into_reply(self, language: Language, request_id: &str) -> Reply {
         let parts = *self.0;
         let status = parts.slug.status();
         let body = parts.to_json(language, request_id);

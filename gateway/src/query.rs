@@ -13,11 +13,11 @@ const PARAMETERS_MAX: usize = 32;
 
 /// A decoded query.
 #[derive(Debug)]
-pub struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub(crate) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Query<'a> {
     /// Decodes a query. What cannot be decoded as UTF-8 is kept as it stands, and then matches nothing.
-    pub fn of(query: Option<&'a str>) -> Query<'a> {
+    pub(crate) fn of(query: Option<&'a str>) -> Query<'a> {
         let pairs = query.unwrap_or_default().split('&').take(PARAMETERS_MAX);
         let pairs = pairs.filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -30,7 +30,7 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// 422 when it stands there twice.
-    pub fn get(&self, name: &'static str) -> Result<Option<&str>, Problem> {
+    pub(crate) fn get(&self, name: &'static str) -> Result<Option<&str>, Problem> {
         let mut values = self.0.iter().filter(|(own, _)| own == name);
         let first = values.next();
         if values.next().is_some() {
@@ -43,7 +43,7 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// 422.
-    pub fn only(&self, names: &[&str]) -> Result<(), Problem> {
+    pub(crate) fn only(&self, names: &[&str]) -> Result<(), Problem> {
         match self.0.iter().all(|(own, _)| names.contains(&own.as_ref())) {
             true => Ok(()),
             false => Err(Problem::parameter("query", Reason::Unknown)),
@@ -54,7 +54,7 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// 422.
-    pub fn required(&self, name: &'static str) -> Result<&str, Problem> {
+    pub(crate) fn required(&self, name: &'static str) -> Result<&str, Problem> {
         self.get(name)?.ok_or_else(|| Problem::parameter(name, Reason::Required))
     }
 
@@ -62,7 +62,7 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// 422 with the reason.
-    pub fn parsed<T>(
+    pub(crate) fn parsed<T>(
         &self,
         name: &'static str,
         reason: Reason,
@@ -78,7 +78,7 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// 422.
-    pub fn number(
+    pub(crate) fn number(
         &self,
         name: &'static str,
         least: u64,

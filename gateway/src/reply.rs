@@ -1,7 +1,6 @@
 //! Answers and their few header fields.
 //!
-//! A reply's body is whole and its length known; only the operator's streams (`Streamed`) are not.
-//! What this module does not do: compress; a proxy in front does that better.
+//! A reply's body is whole and its length known before its first byte leaves. What this module does not do: compress; a proxy in front does that better.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,41 +12,28 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, VARY};
 use hyper::{Response, StatusCode};
 
 /// `application/json`.
-pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// `application/problem+json`.
-pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// `text/csv`.
-pub const CSV: HeaderValue = HeaderValue::from_static("text/csv; charset=utf-8");
+pub(crate) const CSV: HeaderValue = HeaderValue::from_static("text/csv; charset=utf-8");
 /// `application/x-ndjson`.
-pub const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+pub(crate) const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 /// `text/plain`.
-pub const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// `text/html`.
-pub const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+pub(crate) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// What every handler gives back.
-pub type Reply = Response<ReplyBody>;
+pub(crate) type Reply = Response<ReplyBody>;
 
-/// A body that is there, or one that comes bit by bit.
-pub enum ReplyBody {
-    /// All of it; `None` once sent or when empty.
-    Whole(Option<Bytes>),
-    /// Made while it is sent.
-    Streamed(Pin<Box<dyn Body<Data = Bytes, Error = Infallible>>>),
-}
-
-impl std::fmt::Debug for ReplyBody {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            ReplyBody::Whole(bytes) => f.debug_tuple("Whole").field(bytes).finish(),
-            ReplyBody::Streamed(_) => f.write_str("Streamed"),
-        }
-    }
-}
+/// A body: all of it, until it is sent.
+#[derive(Debug)]
+pub(crate) struct ReplyBody(Option<Bytes>);
 
 impl From<Bytes> for ReplyBody {
     fn from(bytes: Bytes) -> ReplyBody {
-        ReplyBody::Whole((!bytes.is_empty()).then_some(bytes))
+        ReplyBody((!bytes.is_empty()).then_some(bytes))
     }
 }
 
@@ -57,32 +43,22 @@ impl Body for ReplyBody {
 
     fn poll_frame(
         self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match self.get_mut() {
-            ReplyBody::Whole(bytes) => Poll::Ready(bytes.take().map(|all| Ok(Frame::data(all)))),
-            ReplyBody::Streamed(body) => body.as_mut().poll_frame(context),
-        }
+        Poll::Ready(self.get_mut().0.take().map(|all| Ok(Frame::data(all))))
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            ReplyBody::Whole(bytes) => bytes.is_none(),
-            ReplyBody::Streamed(body) => body.is_end_stream(),
-        }
+        self.0.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            ReplyBody::Whole(None) => SizeHint::with_exact(0),
-            ReplyBody::Whole(Some(bytes)) => SizeHint::with_exact(bytes.len() as u64),
-            ReplyBody::Streamed(body) => body.size_hint(),
-        }
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
     }
 }
 
 /// An answer with a body of the given type.
-pub fn with_type(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Reply {
+pub(crate) fn with_type(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Reply {
     let mut reply = Response::new(ReplyBody::from(body));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, content_type);
@@ -90,7 +66,7 @@ pub fn with_type(status: StatusCode, content_type: HeaderValue, body: Bytes) -> 
 }
 
 /// A JSON answer to one person: nobody else may keep it.
-pub fn private_json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
+pub(crate) fn private_json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
     let mut reply = with_type(status, JSON, body.into());
     reply
         .headers_mut()
@@ -101,22 +77,22 @@ pub fn private_json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
 /// A JSON answer from a serialisable value, to one person.
 ///
 /// A value that cannot be written as JSON (a map with odd keys) is a fault of ours and becomes `null`.
-pub fn private_value<T: serde::Serialize>(status: StatusCode, value: &T) -> Reply {
+pub(crate) fn private_value<T: serde::Serialize>(status: StatusCode, value: &T) -> Reply {
     private_json(status, serde_json::to_vec(value).unwrap_or_else(|_| b"null".to_vec()))
 }
 
 /// Bytes ready to be sent to anyone, with their name.
 #[derive(Clone, Debug)]
-pub struct Prepared {
+pub(crate) struct Prepared {
     /// The body.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
     /// A strong name of exactly these bytes, in quotes.
-    pub etag: HeaderValue,
+    pub(crate) etag: HeaderValue,
 }
 
 impl Prepared {
     /// Names the bytes by their hash.
-    pub fn new(body: impl Into<Bytes>) -> Prepared {
+    pub(crate) fn new(body: impl Into<Bytes>) -> Prepared {
         let body = body.into();
         let hash = blake3::hash(&body);
         let mut name = String::with_capacity(34);
@@ -132,7 +108,7 @@ impl Prepared {
     }
 
     /// 200, or 304 when the caller has these bytes. `max_age_s` says how long a cache may keep them.
-    pub fn reply(
+    pub(crate) fn reply(
         &self,
         headers: &hyper::HeaderMap,
         content_type: HeaderValue,
@@ -143,7 +119,7 @@ impl Prepared {
             .get(hyper::header::IF_NONE_MATCH)
             .is_some_and(|names| self.is_named_in(names));
         let mut reply = if known {
-            let mut reply = Response::new(ReplyBody::Whole(None));
+            let mut reply = Response::new(ReplyBody(None));
             *reply.status_mut() = StatusCode::NOT_MODIFIED;
             reply
         } else {

@@ -28,7 +28,7 @@ const MADE_KEY_BYTES: usize = 16;
 /// What a request asks, for its fingerprint. The numbers never change.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
-pub enum Asked {
+pub(crate) enum Asked {
     /// A booking.
     Book = 1,
     /// Another slot.
@@ -45,20 +45,20 @@ pub enum Asked {
 
 /// A citizen's request that may be repeated.
 #[derive(Debug)]
-pub struct Request {
+pub(crate) struct Request {
     /// Whose.
-    pub caller: Caller,
+    pub(crate) caller: Caller,
     /// In which period; 0 for intents.
-    pub period: PeriodNumber,
+    pub(crate) period: PeriodNumber,
     /// As it travels with the command.
-    pub retry: RetryKey,
+    pub(crate) retry: RetryKey,
     /// How long the client waits for the outcome.
     wait: Duration,
 }
 
 /// What is known of a request when its answer leaves.
 #[derive(Clone, Copy, Debug)]
-pub enum Standing {
+pub(crate) enum Standing {
     /// It is durable; the outcome will come.
     Accepted,
     /// It is decided.
@@ -70,7 +70,7 @@ pub enum Standing {
 /// # Errors
 /// 400 when it is empty, too long, sent twice or has characters that are not visible ASCII.
 #[inline]
-pub fn client_key(headers: &HeaderMap, bytes_max: usize) -> Result<Option<&[u8]>, Problem> {
+pub(crate) fn client_key(headers: &HeaderMap, bytes_max: usize) -> Result<Option<&[u8]>, Problem> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else {
         return Ok(None);
@@ -90,7 +90,7 @@ pub fn client_key(headers: &HeaderMap, bytes_max: usize) -> Result<Option<&[u8]>
 /// How many seconds the client waits for the outcome (RFC 7240); what cannot be understood is ignored,
 /// more than the limit is taken as the limit.
 #[inline]
-pub fn preferred_wait(headers: &HeaderMap, wait_s_max: u32) -> Duration {
+pub(crate) fn preferred_wait(headers: &HeaderMap, wait_s_max: u32) -> Duration {
     let preferences = headers.get_all(PREFER).iter();
     let texts = preferences.filter_map(|value| value.to_str().ok());
     let seconds = texts
@@ -110,7 +110,7 @@ impl Request {
     /// # Errors
     /// 400 for a key that cannot be used.
     #[inline]
-    pub fn new(
+    pub(crate) fn new(
         core: &Core,
         caller: Caller,
         headers: &HeaderMap,
@@ -152,7 +152,7 @@ impl Request {
 
     /// The receipt: the same for every repetition.
     #[inline]
-    pub fn receipt(&self, core: &Core) -> Receipt {
+    pub(crate) fn receipt(&self, core: &Core) -> Receipt {
         let vault = &core.context.vault;
         vault.seal_receipt(&self.caller.key.0, self.period.0, self.retry.key.0)
     }
@@ -161,7 +161,7 @@ impl Request {
     ///
     /// # Errors
     /// 422 when the key was used for another request.
-    pub fn known(&self, core: &Core) -> Result<Option<Outcome>, Problem> {
+    pub(crate) fn known(&self, core: &Core) -> Result<Option<Outcome>, Problem> {
         let outcome = {
             let view = core.context.view.read();
             let number = self.caller.number_in(&view);
@@ -183,7 +183,7 @@ impl Request {
     /// # Errors
     /// 422 for a key used before, 429, 503.
     #[inline]
-    pub async fn send(&self, core: &Core, command: Command) -> Result<Standing, Problem> {
+    pub(crate) async fn send(&self, core: &Core, command: Command) -> Result<Standing, Problem> {
         let until = if self.wait.is_zero() {
             if self.known(core)?.is_some() {
                 return Ok(Standing::Accepted);
@@ -206,7 +206,7 @@ impl Request {
 
     /// 202: durable, not decided yet as far as this answer knows.
     #[inline]
-    pub fn accepted(&self, core: &Core) -> Reply {
+    pub(crate) fn accepted(&self, core: &Core) -> Reply {
         let receipt = self.receipt(core);
         let receipt = receipt.as_str();
         let mut body = Vec::with_capacity(160);
@@ -219,7 +219,7 @@ impl Request {
     }
 
     /// The words of a decided refusal.
-    pub fn rejected(&self, core: &Core, outcome: &Outcome, reason: domain::Rejection) -> Problem {
+    pub(crate) fn rejected(&self, core: &Core, outcome: &Outcome, reason: domain::Rejection) -> Problem {
         let receipt = self.receipt(core).as_str().to_owned();
         Problem::decided(reason, receipt, outcome.sequence)
     }
@@ -231,7 +231,7 @@ impl Core {
     /// # Errors
     /// 429 when there were too many within a minute.
     #[inline]
-    pub fn check_person_rate(&self, caller: &Caller) -> Result<(), Problem> {
+    pub(crate) fn check_person_rate(&self, caller: &Caller) -> Result<(), Problem> {
         match self.context.person_rates.take(&caller.key.0) {
             Ok(()) => Ok(()),
             Err(too_many) => Err(Problem::too_many(too_many)),
@@ -240,7 +240,7 @@ impl Core {
 }
 
 /// Seconds from now to an instant, for `Retry-After`; at least one.
-pub fn seconds_until(now: Millis, at: Millis) -> u32 {
+pub(crate) fn seconds_until(now: Millis, at: Millis) -> u32 {
     let seconds = (at.0 - now.0).max(0).div_euclid(1_000) + 1;
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }

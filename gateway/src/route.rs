@@ -7,7 +7,7 @@ use hyper::Method;
 
 /// The calls of the public listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route<'a> {
+pub(crate) enum Route<'a> {
     /// `/v1/home`
     Home,
     /// `/v1/regions`
@@ -40,11 +40,11 @@ pub enum Route<'a> {
 
 impl<'a> Route<'a> {
     /// How many there are.
-    pub const COUNT: usize = 14;
+    pub(crate) const COUNT: usize = 14;
 
     /// Each of them once, with its path as the documentation writes it.
     #[cfg(test)]
-    pub const ALL: [(Route<'static>, &'static str); Route::COUNT] = [
+    pub(crate) const ALL: [(Route<'static>, &'static str); Route::COUNT] = [
         (Route::Home, "/v1/home"),
         (Route::Regions, "/v1/regions"),
         (Route::Identity, "/v1/identity"),
@@ -62,7 +62,7 @@ impl<'a> Route<'a> {
     ];
 
     /// Their names in the metrics, by [`Route::place`].
-    pub const NAMES: [&'static str; Route::COUNT] = [
+    pub(crate) const NAMES: [&'static str; Route::COUNT] = [
         "home",
         "regions",
         "identity",
@@ -80,7 +80,7 @@ impl<'a> Route<'a> {
     ];
 
     /// The call of a path; `None` when it is none of ours.
-    pub fn find(path: &'a str) -> Option<Route<'a>> {
+    pub(crate) fn find(path: &'a str) -> Option<Route<'a>> {
         let Some(rest) = path.strip_prefix("/v1/") else {
             return match path {
                 "/openapi.json" => Some(Route::OpenApi),
@@ -110,7 +110,7 @@ impl<'a> Route<'a> {
     }
 
     /// The methods it takes, as `Allow` says them.
-    pub const fn allow(self) -> &'static str {
+    pub(crate) const fn allow(self) -> &'static str {
         match self {
             Route::Identity | Route::Intents | Route::Bookings => "POST",
             Route::MyIntent | Route::MyBooking => "GET, HEAD, PUT, DELETE",
@@ -127,14 +127,14 @@ impl<'a> Route<'a> {
     }
 
     /// True when the call takes this method.
-    pub fn takes(self, method: &Method) -> bool {
+    pub(crate) fn takes(self, method: &Method) -> bool {
         self.allow()
             .split(", ")
             .any(|allowed| allowed == method.as_str())
     }
 
     /// Its place in the list, for counters.
-    pub const fn place(self) -> usize {
+    pub(crate) const fn place(self) -> usize {
         match self {
             Route::Home => 0,
             Route::Regions => 1,

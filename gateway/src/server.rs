@@ -39,7 +39,7 @@ const PATIENCE_TICKS: u32 = 4;
 
 /// Which listener a core serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listener {
+pub(crate) enum Listener {
     /// Citizens.
     Public,
     /// Operators and monitoring.
@@ -50,7 +50,7 @@ pub enum Listener {
 ///
 /// # Errors
 /// When the address cannot be had.
-pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+pub(crate) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -68,7 +68,7 @@ pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 ///
 /// # Errors
 /// When the runtime cannot be built.
-pub fn run_core(
+pub(crate) fn run_core(
     context: Arc<Context>,
     index: u8,
     listener: Listener,

@@ -44,7 +44,7 @@ impl Shut {
 /// # Errors
 /// 425 or 409, undecided.
 #[inline]
-pub fn before_body(core: &Core, caller: &Caller, published: &Published) -> Result<(), Problem> {
+pub(crate) fn before_body(core: &Core, caller: &Caller, published: &Published) -> Result<(), Problem> {
     let at = now();
     let skew_ms = core.context.config.request.clock_skew_ms_max;
     let Some(shut) = all_shut(&published.notices.periods, at, skew_ms) else {
@@ -65,7 +65,7 @@ pub fn before_body(core: &Core, caller: &Caller, published: &Published) -> Resul
 /// # Errors
 /// 425 or 409, undecided; 422 when the key was used for another request.
 #[inline]
-pub fn booking(
+pub(crate) fn booking(
     core: &Core,
     request: &Request,
     published: &Published,

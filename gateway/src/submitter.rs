@@ -25,11 +25,11 @@ use crate::origin::{NOWHERE, Place};
 use crate::outcomes::{Completion, Decision, Inbox, Watchers};
 
 /// How often requests whose time is over are looked for.
-pub const TICK_MS: u64 = 50;
+pub(crate) const TICK_MS: u64 = 50;
 
 /// What a request waits for.
 #[derive(Clone, Copy, Debug)]
-pub enum Until {
+pub(crate) enum Until {
     /// The command is durable.
     Durable,
     /// The outcome is known, or this much time has passed and the command is durable.
@@ -38,7 +38,7 @@ pub enum Until {
 
 /// What a request gets.
 #[derive(Debug)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// The command is durable; its outcome was not asked for or did not come in time.
     Durable,
     /// The outcome.
@@ -50,7 +50,7 @@ pub enum Answer {
 }
 
 /// One core's lane and slab.
-pub struct Submitter {
+pub(crate) struct Submitter {
     core: u8,
     instance: u32,
     lane: Box<dyn Lane>,
@@ -69,7 +69,7 @@ pub struct Submitter {
 }
 
 /// Buckets of the latency histogram: the last but one ends at about 34 s.
-pub const LATENCY_BUCKETS: usize = 27;
+pub(crate) const LATENCY_BUCKETS: usize = 27;
 
 /// The requests of a core that await an answer.
 struct Slab {
@@ -115,7 +115,7 @@ enum State {
 impl Submitter {
     /// A core's submitter on its own lane.
     #[allow(clippy::too_many_arguments)]
-    pub fn new(
+    pub(crate) fn new(
         place: (u32, u8),
         lane: Box<dyn Lane>,
         inbox: Arc<Inbox>,
@@ -151,7 +151,7 @@ impl Submitter {
     ///
     /// # Errors
     /// [`Refused`]: nothing was written.
-    pub fn submit(
+    pub(crate) fn submit(
         &self,
         command: Command,
         key: Option<KeyHash>,
@@ -220,7 +220,7 @@ impl Submitter {
     ///
     /// # Errors
     /// [`Refused::Full`] when too many requests wait.
-    pub fn watch(&self, key: KeyHash, wait: Duration) -> Result<Waiting<'_>, Refused> {
+    pub(crate) fn watch(&self, key: KeyHash, wait: Duration) -> Result<Waiting<'_>, Refused> {
         let now = Instant::now();
         let mut slab = self.slab.borrow_mut();
         let index = slab
@@ -239,7 +239,7 @@ impl Submitter {
     }
 
     /// Completes what the inbox holds answers for. Called by the core after each wake.
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         let mut taken = self.taken.borrow_mut();
         self.inbox.take_completions(&mut taken);
         let mut slab = self.slab.borrow_mut();
@@ -268,7 +268,7 @@ impl Submitter {
     }
 
     /// Ends the waits whose time is over. Called by the core every [`TICK_MS`].
-    pub fn tick(&self) {
+    pub(crate) fn tick(&self) {
         let mut slab = self.slab.borrow_mut();
         if slab.timed == 0 {
             return;
@@ -288,7 +288,7 @@ impl Submitter {
     }
 
     /// Requests that await an answer.
-    pub fn waiting_count(&self) -> usize {
+    pub(crate) fn waiting_count(&self) -> usize {
         self.slab.borrow().used
     }
 
@@ -301,7 +301,7 @@ impl Submitter {
     }
 
     /// The latency histogram so far: counts per bucket and the sum in microseconds.
-    pub fn latency(&self) -> ([u64; LATENCY_BUCKETS], u64) {
+    pub(crate) fn latency(&self) -> ([u64; LATENCY_BUCKETS], u64) {
         (
             std::array::from_fn(|bucket| self.latency[bucket].get()),
             self.latency_sum_us.get(),
@@ -408,7 +408,7 @@ impl Slab {
 
 /// The future of an answer. Dropping it lets the command go on without anyone waiting.
 #[derive(Debug)]
-pub struct Waiting<'a> {
+pub(crate) struct Waiting<'a> {
     submitter: &'a Submitter,
     index: u32,
     finished: bool,

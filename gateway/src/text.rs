@@ -12,7 +12,7 @@ const HOUR_MINUTES: u16 = 60;
 
 /// An instant on the clocks of Taiwan: `2021-07-13T10:00:00+08:00`, with milliseconds only where
 /// there are any.
-pub fn instant(at: Millis) -> String {
+pub(crate) fn instant(at: Millis) -> String {
     let day = at.day();
     let in_day_ms = at.0 + TAIPEI_OFFSET_MS - i64::from(day.0) * DAY_MS;
     let (seconds, millis) = (in_day_ms / 1_000, in_day_ms % 1_000);
@@ -23,7 +23,7 @@ pub fn instant(at: Millis) -> String {
 }
 
 /// Appends a minute of a day as an instant; 1,440 is the beginning of the next day.
-pub fn push_minute(out: &mut String, day: Day, date: &str, minute: u16) {
+pub(crate) fn push_minute(out: &mut String, day: Day, date: &str, minute: u16) {
     let hours = minute / HOUR_MINUTES;
     if hours >= 24 {
         out.push_str(&date_text(Day(day.0.saturating_add(1))));
@@ -44,27 +44,20 @@ pub fn push_minute(out: &mut String, day: Day, date: &str, minute: u16) {
 }
 
 /// A text as a JSON string, quotes included.
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     // A text can always be written as JSON.
     serde_json::to_string(text).unwrap_or_else(|_| "\"\"".to_owned())
 }
 
 /// Appends a number.
-pub fn push_number(out: &mut String, number: impl itoa::Integer) {
+pub(crate) fn push_number(out: &mut String, number: impl itoa::Integer) {
     out.push_str(itoa::Buffer::new().format(number));
 }
 
 /// Texts per language as a JSON object.
-pub fn names(names: &Names) -> serde_json::Value {
+pub(crate) fn names(names: &Names) -> serde_json::Value {
     let entries = names.iter().map(|(tag, text)| (tag.clone(), text.as_str().into()));
     serde_json::Value::Object(entries.collect())
-}
-
-/// A text in the language asked for, else in Chinese, else the first there is.
-pub fn pick<'n>(names: &'n Names, tag: &str) -> &'n str {
-    let by_tag = |wanted: &str| names.iter().find(|(tag, _)| tag == wanted);
-    let found = by_tag(tag).or_else(|| by_tag("zh-TW")).or_else(|| names.first());
-    found.map_or("", |(_, text)| text.as_str())
 }
 
 #[cfg(test)]

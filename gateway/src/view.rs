@@ -34,7 +34,7 @@ const POLL_MS: u64 = 100;
 const CONTACTS_MAX: usize = 1_024;
 
 /// What the events say, and how far they were read.
-pub struct ViewHandle {
+pub(crate) struct ViewHandle {
     view: RwLock<View>,
     /// Live counters, readable without the lock.
     places: Arc<PlacesLeft>,
@@ -54,7 +54,7 @@ pub struct ViewHandle {
 
 impl ViewHandle {
     /// An empty view over a disk book.
-    pub fn new(contacts: ContactBook) -> ViewHandle {
+    pub(crate) fn new(contacts: ContactBook) -> ViewHandle {
         let view = View::new();
         ViewHandle {
             places: Arc::clone(view.places()),
@@ -69,12 +69,12 @@ impl ViewHandle {
     }
 
     /// The view. Hold it briefly: the reader of events waits meanwhile.
-    pub fn read(&self) -> RwLockReadGuard<'_, View> {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, View> {
         self.view.read()
     }
 
     /// Places left by slot, without a lock.
-    pub fn places(&self) -> &PlacesLeft {
+    pub(crate) fn places(&self) -> &PlacesLeft {
         &self.places
     }
 
@@ -82,7 +82,7 @@ impl ViewHandle {
     ///
     /// # Errors
     /// When the disk book cannot be read.
-    pub fn contact(&self, person: PersonNumber) -> Result<Option<Vec<u8>>, String> {
+    pub(crate) fn contact(&self, person: PersonNumber) -> Result<Option<Vec<u8>>, String> {
         let book = self.contacts.read();
         book.get(person.0).map_err(|error| error.to_string())
     }
@@ -91,35 +91,35 @@ impl ViewHandle {
     ///
     /// # Errors
     /// When the disk book cannot be read.
-    pub fn contacts(&self, people: &[PersonNumber]) -> Result<Vec<Option<Vec<u8>>>, String> {
+    pub(crate) fn contacts(&self, people: &[PersonNumber]) -> Result<Vec<Option<Vec<u8>>>, String> {
         let numbers: Vec<u32> = people.iter().map(|person| person.0).collect();
         let book = self.contacts.read();
         book.get_many(&numbers).map_err(|error| error.to_string())
     }
 
     /// The last command absorbed.
-    pub fn sequence(&self) -> Sequence {
+    pub(crate) fn sequence(&self) -> Sequence {
         Sequence(self.sequence.load(Ordering::Acquire))
     }
 
     /// The time of the last command absorbed.
-    pub fn at(&self) -> Millis {
+    pub(crate) fn at(&self) -> Millis {
         Millis(self.at.load(Ordering::Acquire))
     }
 
     /// Groups dropped because they did not continue what was read.
-    pub fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
     /// True once the view knew all that was admitted before this start; before, it may say "nothing"
     /// of what there is.
-    pub fn is_caught_up(&self) -> bool {
+    pub(crate) fn is_caught_up(&self) -> bool {
         self.caught_up.load(Ordering::Acquire)
     }
 
     /// For `/readyz`.
-    pub fn readiness(&self) -> Readiness {
+    pub(crate) fn readiness(&self) -> Readiness {
         if let Some(why) = &*self.halted.lock() {
             return Readiness::because(why.clone());
         }
@@ -147,7 +147,7 @@ impl std::fmt::Debug for ViewHandle {
 
 /// The command by which a gateway learns that its view has reached the end of `commands` as it was at
 /// the start: a heartbeat of no epoch, which changes nothing but the time.
-pub fn marker(context: &Context) -> domain::Envelope {
+pub(crate) fn marker(context: &Context) -> domain::Envelope {
     let place = Place {
         instance: context.instance,
         core: context.operator_core(),
@@ -160,7 +160,7 @@ pub fn marker(context: &Context) -> domain::Envelope {
 }
 
 /// Reads events until told to stop. Runs on a thread of its own.
-pub fn run(context: &Context, stop: &AtomicBool) {
+pub(crate) fn run(context: &Context, stop: &AtomicBool) {
     let opened = context
         .journal
         .reader(Stream::Events, Position::START, Visibility::Accepted);

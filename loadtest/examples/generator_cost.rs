@@ -62,7 +62,10 @@ fn serve() -> Result<SocketAddr, Box<dyn Error>> {
     let others = (1..cores).map(|_| listen(address)).collect::<Result<Vec<_>, _>>()?;
     for listener in std::iter::once(first).chain(others) {
         std::thread::spawn(move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build()
+            else {
+                return;
+            };
             runtime.block_on(accept(listener));
         });
     }
@@ -82,7 +85,10 @@ async fn accept(listener: std::net::TcpListener) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
     while let Ok((stream, _)) = listener.accept().await {
         let _ = stream.set_nodelay(true);
-        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)));
+        tokio::spawn(
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service_fn(answer)),
+        );
     }
 }
 

@@ -49,9 +49,8 @@ impl Target {
         let host = uri.host().ok_or_else(malformed)?;
         let port = uri.port_u16().unwrap_or(80);
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let mut found = (bare, port).to_socket_addrs().map_err(|error| AddressError::Unresolved {
-            host: host.to_owned(),
-            reason: error.to_string(),
+        let mut found = (bare, port).to_socket_addrs().map_err(|error| {
+            AddressError::Unresolved { host: host.to_owned(), reason: error.to_string() }
         })?;
         let address = found.next().ok_or_else(|| AddressError::Unresolved {
             host: host.to_owned(),
@@ -92,7 +91,9 @@ mod tests {
 
     #[test]
     fn addresses_that_are_not_plain_http_are_refused() {
-        for url in ["https://127.0.0.1:1922", "127.0.0.1:1922", "http://127.0.0.1:1922/v1", "nonsense", ""] {
+        for url in
+            ["https://127.0.0.1:1922", "127.0.0.1:1922", "http://127.0.0.1:1922/v1", "nonsense", ""]
+        {
             assert!(matches!(Target::parse(url, &[]), Err(AddressError::Malformed(_))), "{url}");
         }
     }

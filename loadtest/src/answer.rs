@@ -140,7 +140,13 @@ pub struct BookingShown {
 pub fn read(status: u16, body: &[u8]) -> Reading<'_> {
     let parsed: Option<Body<'_>> = serde_json::from_slice(body).ok();
     let Some(body) = parsed else {
-        return Reading { outcome: unreadable(status), receipt: None, booking: None, slot: None, digest: 0 };
+        return Reading {
+            outcome: unreadable(status),
+            receipt: None,
+            booking: None,
+            slot: None,
+            digest: 0,
+        };
     };
     let reason = || body.reason.as_deref().map_or(Reason::OTHER, Reason::named);
     let outcome = match (status, body.outcome.as_deref()) {
@@ -151,10 +157,16 @@ pub fn read(status: u16, body: &[u8]) -> Reading<'_> {
         (409 | 425, _) => Outcome::TurnedAway(reason()),
         _ => unreadable(status),
     };
-    let booking: Option<BookingShown> = body.booking.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let booking: Option<BookingShown> =
+        body.booking.and_then(|raw| serde_json::from_str(raw.get()).ok());
     let mut digest = Digest::new();
     digest.add(&status.to_le_bytes());
-    for part in [body.outcome.as_deref(), body.receipt.as_deref(), body.reason.as_deref(), body.booking.map(RawValue::get)] {
+    for part in [
+        body.outcome.as_deref(),
+        body.receipt.as_deref(),
+        body.reason.as_deref(),
+        body.booking.map(RawValue::get),
+    ] {
         digest.add(part.unwrap_or("\0").as_bytes());
         digest.add(&[0xFF]);
     }
@@ -176,7 +188,9 @@ fn unreadable(status: u16) -> Outcome {
 }
 
 /// Reads a number given as such or as text; a text that is no number is named by its hash.
-pub(crate) fn number_or_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(crate) fn number_or_text<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<u64, D::Error> {
     struct NumberOrText;
     impl serde::de::Visitor<'_> for NumberOrText {
         type Value = u64;
@@ -227,14 +241,34 @@ mod tests {
         );
         let full = Reason::named("slot_full");
         let table: [(u16, &str, Outcome); 11] = [
-            (202, r#"{"outcome":"processing","receipt":"r","status_url":"/v1/requests/r"}"#, Outcome::Processing),
+            (
+                202,
+                r#"{"outcome":"processing","receipt":"r","status_url":"/v1/requests/r"}"#,
+                Outcome::Processing,
+            ),
             (200, r#"{"outcome":"processing","ahead":12}"#, Outcome::Processing),
             (200, r#"{"outcome":"confirmed","receipt":"r"}"#, Outcome::Confirmed),
             (200, r#"{"outcome":"rejected","reason":"slot_full"}"#, Outcome::Rejected(full)),
-            (409, r#"{"type":"/problems/slot-full","reason":"slot_full","decided":true,"receipt":"r"}"#, Outcome::Rejected(full)),
-            (409, r#"{"type":"/problems/slot-full","reason":"slot_full","decided":false}"#, Outcome::TurnedAway(full)),
-            (425, r#"{"reason":"window_not_open","decided":false}"#, Outcome::TurnedAway(Reason::named("window_not_open"))),
-            (503, r#"{"type":"/problems/outcome-unknown"}"#, Outcome::TurnedAway(Reason::named("unavailable"))),
+            (
+                409,
+                r#"{"type":"/problems/slot-full","reason":"slot_full","decided":true,"receipt":"r"}"#,
+                Outcome::Rejected(full),
+            ),
+            (
+                409,
+                r#"{"type":"/problems/slot-full","reason":"slot_full","decided":false}"#,
+                Outcome::TurnedAway(full),
+            ),
+            (
+                425,
+                r#"{"reason":"window_not_open","decided":false}"#,
+                Outcome::TurnedAway(Reason::named("window_not_open")),
+            ),
+            (
+                503,
+                r#"{"type":"/problems/outcome-unknown"}"#,
+                Outcome::TurnedAway(Reason::named("unavailable")),
+            ),
             (503, "not json", Outcome::TurnedAway(Reason::named("unavailable"))),
             (500, r#"{"outcome":"confirmed"}"#, Outcome::Error),
             (201, "not json", Outcome::Error),
@@ -259,7 +293,12 @@ mod tests {
     #[test]
     fn booking_numbers_may_be_text() {
         let number = |text: &str| {
-            read(200, format!(r#"{{"outcome":"confirmed","booking":{{"number":{text},"slot":1}}}}"#).as_bytes()).booking
+            read(
+                200,
+                format!(r#"{{"outcome":"confirmed","booking":{{"number":{text},"slot":1}}}}"#)
+                    .as_bytes(),
+            )
+            .booking
         };
         assert_eq!(number("\"12\""), Some(12));
         assert_eq!(number("12"), Some(12));

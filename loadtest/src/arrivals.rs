@@ -48,12 +48,17 @@ pub struct Stages(Vec<Stage>);
 impl Stages {
     /// A constant rate.
     pub fn constant(per_second: f64, time: Duration) -> Result<Stages, String> {
-        Stages::checked(vec![Stage { at: Duration::ZERO, per_second }, Stage { at: time, per_second }])
+        Stages::checked(vec![
+            Stage { at: Duration::ZERO, per_second },
+            Stage { at: time, per_second },
+        ])
     }
 
     fn checked(stages: Vec<Stage>) -> Result<Stages, String> {
         if stages.len() < 2 || stages.len() > STAGES_MAX {
-            return Err(format!("between 2 and {STAGES_MAX} stages are needed, such as 0s:0,30s:20k"));
+            return Err(format!(
+                "between 2 and {STAGES_MAX} stages are needed, such as 0s:0,30s:20k"
+            ));
         }
         if !stages[0].at.is_zero() {
             return Err("the first stage must begin at 0s".to_owned());
@@ -66,7 +71,9 @@ impl Stages {
         }
         let stages = Stages(stages);
         if stages.time().is_zero() || stages.time() > Duration::from_secs(PLAN_TIME_MAX_S) {
-            return Err(format!("the plan must last more than 0 s and at most {PLAN_TIME_MAX_S} s"));
+            return Err(format!(
+                "the plan must last more than 0 s and at most {PLAN_TIME_MAX_S} s"
+            ));
         }
         if stages.expected() == 0.0 {
             return Err("the stages never rise above a rate of 0".to_owned());
@@ -83,7 +90,10 @@ impl Stages {
     pub fn expected(&self) -> f64 {
         self.0
             .windows(2)
-            .map(|pair| (pair[1].at - pair[0].at).as_secs_f64() * (pair[0].per_second + pair[1].per_second) / 2.0)
+            .map(|pair| {
+                (pair[1].at - pair[0].at).as_secs_f64() * (pair[0].per_second + pair[1].per_second)
+                    / 2.0
+            })
             .sum()
     }
 
@@ -114,9 +124,9 @@ impl FromStr for Stages {
     /// Reads `0s:0,30s:20k,5m:20k`.
     fn from_str(text: &str) -> Result<Stages, String> {
         let stage = |part: &str| -> Result<Stage, String> {
-            let (at, rate) = part
-                .split_once(':')
-                .ok_or_else(|| format!("\"{part}\" is not a stage; write time:rate, such as 30s:20k"))?;
+            let (at, rate) = part.split_once(':').ok_or_else(|| {
+                format!("\"{part}\" is not a stage; write time:rate, such as 30s:20k")
+            })?;
             Ok(Stage { at: parse_time(at)?, per_second: parse_quantity(rate)? })
         };
         Stages::checked(text.split(',').map(|part| stage(part.trim())).collect::<Result<_, _>>()?)
@@ -144,8 +154,10 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
         "h" => 3_600.0,
         other => return Err(format!("\"{other}\" is not a unit of time; use ms, s, m or h")),
     };
-    let number: f64 = digits.parse().map_err(|_| format!("\"{text}\" is not a time such as 30s"))?;
-    Duration::try_from_secs_f64(number * unit_s).map_err(|_| format!("\"{text}\" is not a time such as 30s"))
+    let number: f64 =
+        digits.parse().map_err(|_| format!("\"{text}\" is not a time such as 30s"))?;
+    Duration::try_from_secs_f64(number * unit_s)
+        .map_err(|_| format!("\"{text}\" is not a time such as 30s"))
 }
 
 /// Reads `500`, `2.5k` or `1m`.
@@ -175,7 +187,13 @@ pub struct ArrivalPlan {
 
 impl ArrivalPlan {
     /// Thread `thread` of `threads`, all with the same seed.
-    pub fn new(stages: Stages, spacing: Spacing, seed: u64, thread: usize, threads: usize) -> ArrivalPlan {
+    pub fn new(
+        stages: Stages,
+        spacing: Spacing,
+        seed: u64,
+        thread: usize,
+        threads: usize,
+    ) -> ArrivalPlan {
         let mut key = [0u8; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         key[8..16].copy_from_slice(&STREAM_LABEL);
@@ -234,11 +252,16 @@ mod tests {
         let arrivals = plan("0s:10k,20s:10k", Spacing::Poisson, 2);
         let count = arrivals.len() as f64;
         assert!((count - 200_000.0).abs() < 5.0 * 200_000f64.sqrt(), "seed {SEED}: {count}");
-        let gaps: Vec<f64> = arrivals.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
+        let gaps: Vec<f64> =
+            arrivals.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
         let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
         // Of exponential gaps mean and standard deviation are equal.
-        assert!((variance.sqrt() / mean - 1.0).abs() < 0.02, "seed {SEED}: {}", variance.sqrt() / mean);
+        assert!(
+            (variance.sqrt() / mean - 1.0).abs() < 0.02,
+            "seed {SEED}: {}",
+            variance.sqrt() / mean
+        );
         // Of counts in equal windows mean and variance are equal.
         let mut windows = vec![0f64; 2_000];
         for arrival in &arrivals {
@@ -272,12 +295,25 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_plan() {
-        assert_eq!(plan("0s:0,2s:1k", Spacing::Poisson, 2), plan("0s:0,2s:1k", Spacing::Poisson, 2));
+        assert_eq!(
+            plan("0s:0,2s:1k", Spacing::Poisson, 2),
+            plan("0s:0,2s:1k", Spacing::Poisson, 2)
+        );
     }
 
     #[test]
     fn bad_stages_are_refused_with_a_reason() {
-        for text in ["", "0s:0", "1s:5,2s:5", "0s:5,0s:5", "0s:0,5s:0", "0s:1,5x:1", "0s:-1,5s:1", "0s:1k,9s:NaN", "5s:1,0s:1"] {
+        for text in [
+            "",
+            "0s:0",
+            "1s:5,2s:5",
+            "0s:5,0s:5",
+            "0s:0,5s:0",
+            "0s:1,5x:1",
+            "0s:-1,5s:1",
+            "0s:1k,9s:NaN",
+            "5s:1,0s:1",
+        ] {
             assert!(text.parse::<Stages>().is_err(), "{text}");
         }
         let shown = "0s:0,30s:20k".parse::<Stages>().unwrap().to_string();

@@ -192,7 +192,8 @@ impl AuditReport {
 
 /// Judges the evidence.
 pub fn audit(evidence: &Evidence) -> AuditReport {
-    let mut report = AuditReport { requests: evidence.history.asked.len() as u64, ..AuditReport::default() };
+    let mut report =
+        AuditReport { requests: evidence.history.asked.len() as u64, ..AuditReport::default() };
     let decisions = requests::judge(evidence, &mut report);
     let holdings = people::judge(evidence, &decisions, &mut report);
     slots::judge(evidence, &holdings, &mut report);
@@ -202,5 +203,4 @@ pub fn audit(evidence: &Evidence) -> AuditReport {
 }
 
 #[cfg(test)]
-#[path = "audit/tests.rs"]
 mod tests;

@@ -3,6 +3,7 @@
 //! One [`BookingTraffic`] per thread with people of its own; nothing is shared but the progress
 //! counters and the record file. Every request keeps one retry key over all its sends.
 
+mod answers;
 mod choice;
 mod counts;
 
@@ -10,7 +11,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
-use crate::answer::{self, Outcome, Reason};
+use crate::answer::{self, Outcome};
 use crate::arrivals::ArrivalPlan;
 use crate::campaign::Campaign;
 use crate::connection::Failure;
@@ -107,7 +108,13 @@ pub(crate) struct BookingTraffic<'a> {
 
 impl<'a> BookingTraffic<'a> {
     /// Thread `thread` of `threads`.
-    pub(crate) fn new(options: &'a BookingOptions<'a>, plan: Option<ArrivalPlan>, record: Option<RecordWriter>, thread: u64, threads: u64) -> BookingTraffic<'a> {
+    pub(crate) fn new(
+        options: &'a BookingOptions<'a>,
+        plan: Option<ArrivalPlan>,
+        record: Option<RecordWriter>,
+        thread: u64,
+        threads: u64,
+    ) -> BookingTraffic<'a> {
         BookingTraffic {
             options,
             plan,
@@ -183,10 +190,16 @@ impl<'a> BookingTraffic<'a> {
         self.owe_reads(due);
         let habits = Habits::of(self.options.seed, person, self.options.behaviour);
         let slot = self.options.chooser.slot(person, 0);
-        let request = self.ask(Asked { person, ordinal: 0, action: Action::Book(slot) }, due, 1, habits.rival);
+        let request = self.ask(
+            Asked { person, ordinal: 0, action: Action::Book(slot) },
+            due,
+            1,
+            habits.rival,
+        );
         if habits.rival {
             let other = self.options.chooser.other_slot(person, 1, slot);
-            let rival = self.ask(Asked { person, ordinal: 1, action: Action::Book(other) }, due, 1, true);
+            let rival =
+                self.ask(Asked { person, ordinal: 1, action: Action::Book(other) }, due, 1, true);
             self.due.push(Reverse((due, Due::Send { request: rival, why: Why::First })));
         }
         Some(self.send(request, due, Why::First, out))
@@ -208,7 +221,14 @@ impl<'a> BookingTraffic<'a> {
             record.asked(&asked);
         }
         self.history.asked.push(asked);
-        self.requests.push(Request { due, attempts: 0, tries, acknowledged: false, ended: false, rival });
+        self.requests.push(Request {
+            due,
+            attempts: 0,
+            tries,
+            acknowledged: false,
+            ended: false,
+            rival,
+        });
         self.counts.requests += 1;
         (self.requests.len() - 1) as u32
     }
@@ -219,7 +239,9 @@ impl<'a> BookingTraffic<'a> {
         let known = &mut self.requests[request as usize];
         known.attempts += u32::from(why != Why::Duplicate);
         let behaviour = self.options.behaviour;
-        if why == Why::First && Habits::sends_twice(self.options.seed, asked.person, asked.ordinal, behaviour) {
+        if why == Why::First
+            && Habits::sends_twice(self.options.seed, asked.person, asked.ordinal, behaviour)
+        {
             let delay = self.draw() % (behaviour.duplicate_delay_ms_max + 1);
             let again = due + Duration::from_millis(delay);
             self.due.push(Reverse((again, Due::Send { request, why: Why::Duplicate })));
@@ -244,7 +266,13 @@ impl<'a> BookingTraffic<'a> {
     }
 
     /// Does what is due; `None` when it came to nothing.
-    fn perform(&mut self, due: Instant, what: Due, now: Instant, out: &mut Vec<u8>) -> Option<Next> {
+    fn perform(
+        &mut self,
+        due: Instant,
+        what: Due,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Option<Next> {
         if now >= self.options.drained {
             if let Due::Send { request, why: Why::First | Why::Retry } = what {
                 self.give_up(request);
@@ -264,9 +292,9 @@ impl<'a> BookingTraffic<'a> {
                 let (Action::Book(slot) | Action::Move(slot)) = before.action else { return None };
                 let habits = Habits::of(self.options.seed, before.person, self.options.behaviour);
                 let action = match before.action {
-                    Action::Book(_) if habits.moves => {
-                        Action::Move(self.options.chooser.other_slot(before.person, before.ordinal + 1, slot))
-                    }
+                    Action::Book(_) if habits.moves => Action::Move(
+                        self.options.chooser.other_slot(before.person, before.ordinal + 1, slot),
+                    ),
                     _ => Action::Cancel,
                 };
                 let asked = Asked { person: before.person, ordinal: before.ordinal + 1, action };
@@ -279,107 +307,6 @@ impl<'a> BookingTraffic<'a> {
     fn draw(&mut self) -> u64 {
         self.draws = self.draws.wrapping_add(1);
         crate::retry::mixed(self.draws)
-    }
-
-    /// The request will be sent again later, or not at all any more.
-    fn again(&mut self, request: u32, now: Instant, asked_pause: Option<Duration>) {
-        let known = self.requests[request as usize];
-        if known.acknowledged || known.ended {
-            return;
-        }
-        if known.attempts >= self.options.retry.attempts_max {
-            return self.give_up(request);
-        }
-        let draw = self.draw();
-        let pause = self.options.retry.pause(known.attempts, asked_pause, draw);
-        self.due.push(Reverse((now + pause, Due::Send { request, why: Why::Retry })));
-    }
-
-    fn give_up(&mut self, request: u32) {
-        let known = &mut self.requests[request as usize];
-        if !known.acknowledged && !known.ended {
-            known.ended = true;
-            self.counts.gave_up += 1;
-        }
-    }
-
-    /// An answer that the server must stand by.
-    fn acknowledged(&mut self, request: u32, outcome: Outcome, ended: Instant) {
-        let known = &mut self.requests[request as usize];
-        let first = !known.acknowledged;
-        known.acknowledged = true;
-        if !first {
-            return;
-        }
-        known.ended = true;
-        let known = *known;
-        self.counts.last_answer = Some(ended);
-        self.counts.response.record(ended.saturating_duration_since(known.due));
-        match outcome {
-            Outcome::Confirmed => self.counts.confirmed += 1,
-            Outcome::Processing => self.counts.processing += 1,
-            Outcome::Rejected(reason) => {
-                *self.counts.rejected.entry(reason).or_default() += 1;
-                return self.try_another_slot(request, reason, ended);
-            }
-            _ => {}
-        }
-        self.follow_up(request, ended);
-    }
-
-    /// Moves and cancellations come after the booking is acknowledged.
-    fn follow_up(&mut self, request: u32, ended: Instant) {
-        let asked = self.history.asked[request as usize];
-        if self.requests[request as usize].rival || ended >= self.options.until {
-            return;
-        }
-        let habits = Habits::of(self.options.seed, asked.person, self.options.behaviour);
-        let acts = match asked.action {
-            Action::Book(_) => habits.moves || habits.cancels,
-            Action::Move(_) => habits.cancels,
-            Action::Cancel => false,
-        };
-        if acts {
-            let pause = Duration::from_millis(self.options.behaviour.follow_up_delay_ms);
-            self.due.push(Reverse((ended + pause, Due::FollowUp { request })));
-        }
-    }
-
-    /// The slot was full: the person picks another one, under a new key.
-    fn try_another_slot(&mut self, request: u32, reason: Reason, ended: Instant) {
-        let known = self.requests[request as usize];
-        let asked = self.history.asked[request as usize];
-        let Action::Book(slot) = asked.action else { return };
-        let tries_left = known.tries < self.options.behaviour.slot_tries_max;
-        if !reason.is_slot_full() || !tries_left || known.rival || ended >= self.options.drained {
-            return;
-        }
-        let ordinal = asked.ordinal + 1;
-        let other = self.options.chooser.other_slot(asked.person, ordinal, slot);
-        let next = self.ask(Asked { ordinal, action: Action::Book(other), ..asked }, ended, known.tries + 1, false);
-        self.due.push(Reverse((ended, Due::Send { request: next, why: Why::First })));
-    }
-
-    /// The server would not take the request now.
-    fn turned_away(&mut self, request: u32, why: Why, reason: Reason, status: u16, times: Times, pause: Option<Duration>) {
-        let passing = matches!(status, 425 | 429 | 503);
-        if passing {
-            *self.counts.pushed_back.entry(status).or_default() += 1;
-            if why != Why::Duplicate {
-                self.again(request, times.ended, pause);
-            }
-            return;
-        }
-        let known = &mut self.requests[request as usize];
-        if known.acknowledged || known.ended || why == Why::Duplicate {
-            return;
-        }
-        known.ended = true;
-        let due = known.due;
-        *self.counts.turned_away.entry(reason).or_default() += 1;
-        self.counts.turned_away_latency.record(times.ended.saturating_duration_since(due));
-        self.counts.last_answer = Some(times.ended);
-        self.try_another_slot(request, reason, times.ended);
     }
 
     fn release(&mut self, ticket: u64) -> UnderWay {
@@ -450,7 +377,9 @@ impl Traffic for BookingTraffic<'_> {
         let pause = answer.retry_after_s.map(|seconds| Duration::from_secs(seconds.into()));
         match outcome {
             _ if binding => self.acknowledged(request, outcome, times.ended),
-            Outcome::TurnedAway(reason) => self.turned_away(request, why, reason, answer.status, times, pause),
+            Outcome::TurnedAway(reason) => {
+                self.turned_away(request, why, reason, answer.status, times, pause)
+            }
             _ => {
                 *self.counts.errors.entry(format!("status_{}", answer.status)).or_default() += 1;
                 // A server's failure leaves the outcome open, as a lost connection does; a refusal
@@ -489,5 +418,4 @@ impl Traffic for BookingTraffic<'_> {
 }
 
 #[cfg(test)]
-#[path = "booking/tests.rs"]
 mod tests;

@@ -95,13 +95,23 @@ pub struct Caller {
 
 impl Caller {
     /// A caller of `target`.
-    pub fn new(target: Target, token: Option<String>, time_max: Duration) -> Result<Caller, CallError> {
+    pub fn new(
+        target: Target,
+        token: Option<String>,
+        time_max: Duration,
+    ) -> Result<Caller, CallError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Caller { target, token, runtime, time_max })
     }
 
     /// Makes the call; repeats it while no connection can be made or the answer is 429 or 503.
-    pub fn call(&self, method: &Method, path: &str, content_type: &str, body: &[u8]) -> Result<Reply, CallError> {
+    pub fn call(
+        &self,
+        method: &Method,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<Reply, CallError> {
         let deadline = Instant::now() + self.time_max;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -112,34 +122,60 @@ impl Caller {
                 Ok(Ok(reply)) if !matches!(reply.status, 429 | 503) => return Ok(reply),
                 Ok(Ok(reply)) => {
                     let asked = reply.retry_after_s.map_or(REPEAT_PAUSE, Duration::from_secs);
-                    (asked.min(REPEAT_PAUSE_MAX), format!("status {}: {}", reply.status, reply.shown()))
+                    (
+                        asked.min(REPEAT_PAUSE_MAX),
+                        format!("status {}: {}", reply.status, reply.shown()),
+                    )
                 }
                 Ok(Err(error)) => (REPEAT_PAUSE, error.to_string()),
                 Err(_) => (REPEAT_PAUSE, format!("nothing within {} s", self.time_max.as_secs())),
             };
             if Instant::now() + pause >= deadline {
                 let url = self.target.url();
-                return Err(CallError::NoAnswer { method: method.clone(), url, path: path.to_owned(), reason });
+                return Err(CallError::NoAnswer {
+                    method: method.clone(),
+                    url,
+                    path: path.to_owned(),
+                    reason,
+                });
             }
             std::thread::sleep(pause);
         }
     }
 
     /// A call that must succeed; its body as JSON.
-    pub fn json<T: DeserializeOwned>(&self, method: &Method, path: &str, body: Option<&serde_json::Value>) -> Result<T, CallError> {
+    pub fn json<T: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<T, CallError> {
         let bytes = body.map(ToString::to_string).unwrap_or_default();
         let reply = self.expect_success(method, path, "application/json", bytes.as_bytes())?;
-        serde_json::from_slice(&reply.body)
-            .map_err(|error| CallError::Unreadable { path: path.to_owned(), reason: error.to_string() })
+        serde_json::from_slice(&reply.body).map_err(|error| CallError::Unreadable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
     }
 
     /// A call that must succeed.
-    pub fn expect_success(&self, method: &Method, path: &str, content_type: &str, body: &[u8]) -> Result<Reply, CallError> {
+    pub fn expect_success(
+        &self,
+        method: &Method,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<Reply, CallError> {
         let reply = self.call(method, path, content_type, body)?;
         if (200..300).contains(&reply.status) {
             return Ok(reply);
         }
-        Err(CallError::Refused { method: method.clone(), path: path.to_owned(), status: reply.status, body: reply.shown() })
+        Err(CallError::Refused {
+            method: method.clone(),
+            path: path.to_owned(),
+            status: reply.status,
+            body: reply.shown(),
+        })
     }
 
     async fn once(
@@ -150,18 +186,22 @@ impl Caller {
         body: &[u8],
     ) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
         let stream = TcpStream::connect(self.target.address).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(connection);
-        let mut request = Request::builder().method(method).uri(path).header("host", &self.target.host);
+        let mut request =
+            Request::builder().method(method).uri(path).header("host", &self.target.host);
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         if !body.is_empty() {
             request = request.header("content-type", content_type);
         }
-        let response = sender.send_request(request.body(Full::new(Bytes::copy_from_slice(body)))?).await?;
+        let response =
+            sender.send_request(request.body(Full::new(Bytes::copy_from_slice(body)))?).await?;
         let status = response.status().as_u16();
-        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        let retry_after =
+            response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let retry_after_s = retry_after.and_then(|text| text.parse().ok());
         let body = Limited::new(response.into_body(), REPLY_BYTES_MAX).collect().await?.to_bytes();
         driver.abort();

@@ -20,6 +20,27 @@ pub struct SlotOffer {
     pub date: String,
 }
 
+/// What a campaign is put together from.
+#[derive(Debug)]
+pub struct CampaignParts {
+    /// The citizens' listener.
+    pub target: Target,
+    /// Part of every retry key.
+    pub run: u64,
+    /// The people.
+    pub people: Population,
+    /// Index of the first person.
+    pub first: u64,
+    /// The period booked.
+    pub period: u16,
+    /// The slots.
+    pub slots: Vec<SlotOffer>,
+    /// The tokens of the people from the first on; empty for one who has none.
+    pub tokens: Vec<String>,
+    /// Above 0: ask for the decided outcome, and wait for it so many seconds.
+    pub wait_s: u32,
+}
+
 /// People with tokens, and slots, ready to book.
 #[derive(Debug)]
 pub struct Campaign {
@@ -45,27 +66,43 @@ pub struct Campaign {
 }
 
 impl Campaign {
-    /// Puts the parts together. `tokens` are those of the people from `first` on; `wait_s` above 0
-    /// asks for the decided outcome.
-    pub fn new(target: Target, run: u64, people: Population, first: u64, period: u16, slots: Vec<SlotOffer>, tokens: Vec<String>, wait_s: u32) -> Campaign {
+    /// Writes the requests of these parts once and for all.
+    pub fn new(parts: CampaignParts) -> Campaign {
+        let CampaignParts { target, run, people, first, period, slots, tokens, wait_s } = parts;
         let prefer = format!("wait={wait_s}");
         let mut headers = vec![("content-type", "application/json")];
         if wait_s > 0 {
             headers.push(("prefer", prefer.as_str()));
         }
         let mine = format!("/v1/bookings/mine?period={period}");
-        let line = |method: &str, path: &str, headers: &[(&str, &str)]| RequestLine::new(method, path, &target.host, headers);
+        let line = |method: &str, path: &str, headers: &[(&str, &str)]| {
+            RequestLine::new(method, path, &target.host, headers)
+        };
         let (book, change) = (line("POST", "/v1/bookings", &headers), line("PUT", &mine, &headers));
         let cancel = line("DELETE", &mine, &headers[1..]);
-        let mut places: Vec<(&str, &str)> = slots.iter().map(|slot| (slot.site.as_str(), slot.date.as_str())).collect();
+        let mut places: Vec<(&str, &str)> =
+            slots.iter().map(|slot| (slot.site.as_str(), slot.date.as_str())).collect();
         places.sort_unstable();
         places.dedup();
         let reads = places
             .iter()
             .map(|(site, date)| line("GET", &slots_path(period, site, date), &[]))
             .collect();
-        let authorizations = tokens.into_iter().map(|token| format!("Bearer {token}").into_boxed_str()).collect();
-        Campaign { target, run, people, first, period, slots, authorizations, book, change, cancel, reads }
+        let authorizations =
+            tokens.into_iter().map(|token| format!("Bearer {token}").into_boxed_str()).collect();
+        Campaign {
+            target,
+            run,
+            people,
+            first,
+            period,
+            slots,
+            authorizations,
+            book,
+            change,
+            cancel,
+            reads,
+        }
     }
 
     /// How many people have a token.
@@ -121,7 +158,25 @@ impl Campaign {
         self.write(self.first + index, 0, Action::Book(slot), out);
         true
     }
+
+    /// For a long bare run with few people: round after round everybody books, then everybody
+    /// cancels. False when all keys are used. A server that limits the commands of one person will
+    /// answer 429; with far more people than connections no two requests of one person meet.
+    pub fn round_request(&self, index: u64, out: &mut Vec<u8>) -> bool {
+        let (count, slots) = (self.count().max(1), self.slots.len().max(1) as u64);
+        let (round, place) = (index / count, index % count);
+        if round >= KEYS_MAX || self.count() == 0 || self.slots.is_empty() {
+            return false;
+        }
+        let slot = self.slots[(place % slots) as usize].facts.number;
+        let action = if round.is_multiple_of(2) { Action::Book(slot) } else { Action::Cancel };
+        self.write(self.first + place, round as u16, action, out);
+        true
+    }
 }
+
+/// Keys that one person may use in one period.
+const KEYS_MAX: u64 = 256;
 
 /// The path at which the slots of a site and date are read.
 pub(crate) fn slots_path(period: u16, site: &str, date: &str) -> String {
@@ -165,7 +220,18 @@ mod tests {
             date: "2030-01-01".to_owned(),
         };
         let target = Target::parse("http://127.0.0.1:1922", &[]).unwrap();
-        Campaign::new(target, 7, people, 100, 2, vec![offer(5), offer(6)], vec!["t0".to_owned(), "t1".to_owned()], 25)
+        let tokens = vec!["t0".to_owned(), "t1".to_owned()];
+        let slots = vec![offer(5), offer(6)];
+        Campaign::new(CampaignParts {
+            target,
+            run: 7,
+            people,
+            first: 100,
+            period: 2,
+            slots,
+            tokens,
+            wait_s: 25,
+        })
     }
 
     fn written(action: Action) -> String {
@@ -181,9 +247,15 @@ mod tests {
             "POST /v1/bookings HTTP/1.1\r\nhost: 127.0.0.1:1922\r\ncontent-type: application/json\r\nprefer: wait=25\r\nauthorization: Bearer t1\r\nidempotency-key: 0000000000000007-00000065-0003\r\ncontent-length: 30\r\n\r\n{\"period\":2,\"slot\":4294967295}"
         );
         let change = written(Action::Move(9));
-        assert!(change.starts_with("PUT /v1/bookings/mine?period=2 HTTP/1.1\r\n") && change.ends_with("\r\n\r\n{\"slot\":9}"));
+        assert!(
+            change.starts_with("PUT /v1/bookings/mine?period=2 HTTP/1.1\r\n")
+                && change.ends_with("\r\n\r\n{\"slot\":9}")
+        );
         let cancel = written(Action::Cancel);
-        assert!(cancel.starts_with("DELETE /v1/bookings/mine?period=2 HTTP/1.1\r\n") && cancel.ends_with("content-length: 0\r\n\r\n"));
+        assert!(
+            cancel.starts_with("DELETE /v1/bookings/mine?period=2 HTTP/1.1\r\n")
+                && cancel.ends_with("content-length: 0\r\n\r\n")
+        );
     }
 
     #[test]
@@ -195,9 +267,26 @@ mod tests {
     }
 
     #[test]
+    fn rounds_book_and_cancel_in_turn_until_the_keys_are_used() {
+        let line = |index: u64| {
+            let mut out = Vec::new();
+            let more = campaign().round_request(index, &mut out);
+            let text = String::from_utf8(out).unwrap();
+            more.then(|| text.split(' ').next().unwrap_or("").to_owned())
+        };
+        let methods: Vec<_> = (0..5).filter_map(line).collect();
+        assert_eq!(methods, ["POST", "POST", "DELETE", "DELETE", "POST"]);
+        assert!(line(511).is_some() && line(512).is_none());
+    }
+
+    #[test]
     fn a_read_names_site_and_date_escaped() {
         let mut out = Vec::new();
         campaign().write_read(u64::MAX, &mut out);
-        assert!(String::from_utf8(out).unwrap().starts_with("GET /v1/periods/2/slots?site=A%2F1&date=2030-01-01 HTTP/1.1"));
+        assert!(
+            String::from_utf8(out)
+                .unwrap()
+                .starts_with("GET /v1/periods/2/slots?site=A%2F1&date=2030-01-01 HTTP/1.1")
+        );
     }
 }

@@ -38,7 +38,12 @@ pub enum OutputFormat {
 #[derive(Clone, Debug, Args)]
 pub struct ServerArgs {
     /// The citizens' listener.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:1922", env = "SLOTLINE_PUBLIC")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:1922",
+        env = "SLOTLINE_PUBLIC"
+    )]
     pub public: String,
     /// The operator's listener, for the roster, `--prepare` and the confirmations.
     #[arg(long, value_name = "URL", env = "SLOTLINE_OPERATOR")]
@@ -315,10 +320,32 @@ mod tests {
 
     #[test]
     fn flags_take_the_place_of_values() {
-        let found = scenario(&["-q", "20k", "-z", "5m", "-c", "512", "-n", "1m", "--people", "10k", "--wait", "--even", "--cancel-share", "0.1"]).unwrap();
+        let found = scenario(&[
+            "-q",
+            "20k",
+            "-z",
+            "5m",
+            "-c",
+            "512",
+            "-n",
+            "1m",
+            "--people",
+            "10k",
+            "--wait",
+            "--even",
+            "--cancel-share",
+            "0.1",
+        ])
+        .unwrap();
         assert_eq!(found.load.rate.as_deref(), Some("20k"));
-        assert_eq!((found.load.duration_s, found.load.connections, found.load.requests_max), (300, 512, 1_000_000));
-        assert_eq!((found.people.count, found.load.wait_s, found.load.spacing), (10_000, 25, Spacing::Even));
+        assert_eq!(
+            (found.load.duration_s, found.load.connections, found.load.requests_max),
+            (300, 512, 1_000_000)
+        );
+        assert_eq!(
+            (found.people.count, found.load.wait_s, found.load.spacing),
+            (10_000, 25, Spacing::Even)
+        );
         assert_eq!(found.behaviour.cancel_share, 0.1);
         assert_eq!(scenario(&["--wait", "5"]).unwrap().load.wait_s, 5);
         assert_eq!(scenario(&["--saturate"]).unwrap().load.model, LoadModel::Saturate);

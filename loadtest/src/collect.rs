@@ -75,7 +75,12 @@ impl Call for AskReceipt<'_> {
     fn write(&self, index: usize, out: &mut Vec<u8>) {
         let (_, person, receipt) = &self.receipts[index];
         let wait = if self.wait { "?wait=25" } else { "" };
-        let line = RequestLine::new("GET", &format!("/v1/requests/{receipt}{wait}"), &self.campaign.target.host, &[]);
+        let line = RequestLine::new(
+            "GET",
+            &format!("/v1/requests/{receipt}{wait}"),
+            &self.campaign.target.host,
+            &[],
+        );
         line.write(&[("authorization", self.campaign.authorization(*person).as_bytes())], b"", out);
     }
 
@@ -83,10 +88,13 @@ impl Call for AskReceipt<'_> {
         let request = self.receipts[index].0;
         match (status, answer::read(status, body)) {
             (404, _) => Verdict::Done(ReceiptAnswer::Unknown),
-            (200, reading) if reading.outcome == Outcome::Processing && self.wait => Verdict::Again("still processing".to_owned()),
+            (200, reading) if reading.outcome == Outcome::Processing && self.wait => {
+                Verdict::Again("still processing".to_owned())
+            }
             (200, reading) if reading.outcome.is_decided() => {
                 // The receipt stands in the address; the answer need not repeat it.
-                let told = Told { receipt: None, ..Told::new(request, Source::Receipt, status, &reading) };
+                let told =
+                    Told { receipt: None, ..Told::new(request, Source::Receipt, status, &reading) };
                 Verdict::Done(ReceiptAnswer::Told(told))
             }
             _ if status >= 500 => Verdict::Again(format!("status {status}")),
@@ -96,7 +104,12 @@ impl Call for AskReceipt<'_> {
 }
 
 /// Brings every request to a known end, as far as that is possible, and asks every receipt.
-pub(crate) fn settle(campaign: &Campaign, history: &mut History, options: &CollectOptions, progress: &Progress) -> Result<Vec<(u32, ReceiptState)>, String> {
+pub(crate) fn settle(
+    campaign: &Campaign,
+    history: &mut History,
+    options: &CollectOptions,
+    progress: &Progress,
+) -> Result<Vec<(u32, ReceiptState)>, String> {
     let deadline = Instant::now() + options.settle_time_max;
     for _ in 0..SETTLE_ROUNDS_MAX {
         let unknown = never_answered(history);
@@ -110,18 +123,34 @@ pub(crate) fn settle(campaign: &Campaign, history: &mut History, options: &Colle
         history.told.extend(told.into_iter().flatten());
     }
     let receipts = receipts(history);
-    let undecided: Vec<_> = { let decided = decided(history); receipts.iter().filter(|(request, ..)| !decided.contains(request)).cloned().collect() };
+    let undecided: Vec<_> = {
+        let decided = decided(history);
+        receipts.iter().filter(|(request, ..)| !decided.contains(request)).cloned().collect()
+    };
     let time_max = deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
     let patient = SweepOptions {
         time_max,
-        retry: crate::retry::RetryPolicy { attempts_max: u32::MAX, backoff_max: Duration::from_secs(1), ..options.sweep.retry.clone() },
+        retry: crate::retry::RetryPolicy {
+            attempts_max: u32::MAX,
+            backoff_max: Duration::from_secs(1),
+            ..options.sweep.retry.clone()
+        },
         ..options.sweep.clone()
     };
     let mut states = Vec::new();
     ask(campaign, history, &undecided, true, &patient, "outcomes awaited", &mut states, progress)?;
     // Each receipt is asked once more, also where the outcome is known: it must not have changed.
     states.clear();
-    ask(campaign, history, &receipts, false, &options.sweep, "receipts asked", &mut states, progress)?;
+    ask(
+        campaign,
+        history,
+        &receipts,
+        false,
+        &options.sweep,
+        "receipts asked",
+        &mut states,
+        progress,
+    )?;
     Ok(states)
 }
 
@@ -152,11 +181,20 @@ fn ask(
 }
 
 /// Runs a sweep with its progress.
-fn run<C: Call>(name: &str, campaign: &Campaign, options: &SweepOptions, count: usize, call: &C, progress: &Progress) -> Result<Vec<Result<C::Output, String>>, String> {
+fn run<C: Call>(
+    name: &str,
+    campaign: &Campaign,
+    options: &SweepOptions,
+    count: usize,
+    call: &C,
+    progress: &Progress,
+) -> Result<Vec<Result<C::Output, String>>, String> {
     let done = AtomicU64::new(0);
     let shown = || done.load(Ordering::Relaxed);
     progress
-        .watch(name, count as u64, &shown, &String::new, || sweep(&campaign.target, options, count, call, &done))
+        .watch(name, count as u64, &shown, &String::new, || {
+            sweep(&campaign.target, options, count, call, &done)
+        })
         .map_err(|error| format!("{name}: {error}"))
 }
 
@@ -181,7 +219,11 @@ fn receipts(history: &History) -> Vec<(u32, u64, String)> {
         if let Some(receipt) = &told.receipt
             && seen.insert(told.request)
         {
-            receipts.push((told.request, history.asked[told.request as usize].person, receipt.to_string()));
+            receipts.push((
+                told.request,
+                history.asked[told.request as usize].person,
+                receipt.to_string(),
+            ));
         }
     }
     receipts
@@ -197,7 +239,16 @@ pub(crate) fn people_of(history: &History) -> Vec<u64> {
 
 #[derive(Deserialize)]
 struct MineAnswer {
-    booking: BookingShown,
+    booking: MineBooking,
+}
+
+#[derive(Deserialize)]
+struct MineBooking {
+    #[serde(flatten)]
+    shown: BookingShown,
+    /// A cancelled one may still be shown; it holds no place.
+    #[serde(default)]
+    status: Option<String>,
 }
 
 /// Asks everybody's booking.
@@ -218,7 +269,14 @@ impl Call for AskMine<'_> {
     fn read(&self, index: usize, status: u16, body: &[u8]) -> Verdict<Shown> {
         let person = self.people[index];
         match (status, serde_json::from_slice::<MineAnswer>(body)) {
-            (200, Ok(mine)) => Verdict::Done(Shown { person, booking: Some((mine.booking.number, mine.booking.slot)) }),
+            (200, Ok(mine)) => {
+                let MineBooking { shown, status } = mine.booking;
+                let holds = status.as_deref() != Some("cancelled");
+                Verdict::Done(Shown {
+                    person,
+                    booking: holds.then_some((shown.number, shown.slot)),
+                })
+            }
             (200, Err(error)) => Verdict::Failed(format!("the booking cannot be read: {error}")),
             (404, _) => Verdict::Done(Shown { person, booking: None }),
             (500.., _) => Verdict::Again(format!("status {status}")),
@@ -229,7 +287,12 @@ impl Call for AskMine<'_> {
 
 /// What everybody who asked for anything is shown now. Who cannot be asked is an error: an audit
 /// with gaps proves nothing.
-pub(crate) fn shown(campaign: &Campaign, history: &History, options: &CollectOptions, progress: &Progress) -> Result<Vec<Shown>, String> {
+pub(crate) fn shown(
+    campaign: &Campaign,
+    history: &History,
+    options: &CollectOptions,
+    progress: &Progress,
+) -> Result<Vec<Shown>, String> {
     let people = people_of(history);
     let path = format!("/v1/bookings/mine?period={}", campaign.period);
     let line = RequestLine::new("GET", &path, &campaign.target.host, &[]);
@@ -242,10 +305,16 @@ pub(crate) fn shown(campaign: &Campaign, history: &History, options: &CollectOpt
 }
 
 /// The slots with the places left now.
-pub(crate) fn slots_after(campaign: &Campaign, facts: &[SlotFacts], places: &[SiteDay], options: &CollectOptions) -> Result<Vec<SlotFacts>, String> {
+pub(crate) fn slots_after(
+    campaign: &Campaign,
+    facts: &[SlotFacts],
+    places: &[SiteDay],
+    options: &CollectOptions,
+) -> Result<Vec<SlotFacts>, String> {
     std::thread::sleep(AVAILABILITY_AGE_MAX);
     let now = read_slots(&campaign.target, campaign.period, places, false, &options.sweep)?;
-    let left: std::collections::HashMap<u32, &SlotOffer> = now.iter().map(|offer| (offer.facts.number, offer)).collect();
+    let left: std::collections::HashMap<u32, &SlotOffer> =
+        now.iter().map(|offer| (offer.facts.number, offer)).collect();
     Ok(facts
         .iter()
         .map(|facts| {

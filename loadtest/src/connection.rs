@@ -175,7 +175,9 @@ impl Connection {
     }
 
     fn write(&mut self) -> Step {
-        let Some(stream) = self.stream.as_mut() else { return Step::Failed(Failure::ConnectionLost) };
+        let Some(stream) = self.stream.as_mut() else {
+            return Step::Failed(Failure::ConnectionLost);
+        };
         while self.written < self.out.len() {
             match stream.write(&self.out[self.written..]) {
                 Ok(0) => return Step::Failed(Failure::ConnectionLost),
@@ -192,7 +194,9 @@ impl Connection {
 
     fn read(&mut self) -> Step {
         loop {
-            let Some(stream) = self.stream.as_mut() else { return Step::Failed(Failure::ConnectionLost) };
+            let Some(stream) = self.stream.as_mut() else {
+                return Step::Failed(Failure::ConnectionLost);
+            };
             if self.filled == self.input.len() {
                 if self.filled >= ANSWER_BYTES_MAX {
                     return Step::Failed(Failure::Garbage);
@@ -242,7 +246,11 @@ impl Connection {
         let Some(stream) = self.stream.as_mut() else { return Step::ClosedIdle };
         let mut byte = [0u8; 1];
         match stream.read(&mut byte) {
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Step::Wait,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                Step::Wait
+            }
             // Either the end, an error, or bytes that answer nothing: not to be used again.
             _ => Step::ClosedIdle,
         }

@@ -42,20 +42,36 @@ impl Call for LogIn<'_> {
     fn read(&self, _index: usize, status: u16, body: &[u8]) -> Verdict<String> {
         match (status, serde_json::from_slice::<IdentityAnswer>(body)) {
             (200 | 201, Ok(answer)) => Verdict::Done(answer.token),
-            (401, _) => Verdict::Failed("the identity was not confirmed; is the roster of these people imported?".to_owned()),
+            (401, _) => Verdict::Failed(
+                "the identity was not confirmed; is the roster of these people imported?"
+                    .to_owned(),
+            ),
             _ => Verdict::Failed(unexpected(status, body)),
         }
     }
 }
 
 /// Logs in the people of these indexes; their tokens stand in the same order.
-pub(crate) fn log_in(target: &Target, people: &Population, indexes: &[u64], options: &SweepOptions, progress: &Progress) -> Result<Vec<String>, String> {
-    let line = RequestLine::new("POST", "/v1/identity", &target.host, &[("content-type", "application/json")]);
+pub(crate) fn log_in(
+    target: &Target,
+    people: &Population,
+    indexes: &[u64],
+    options: &SweepOptions,
+    progress: &Progress,
+) -> Result<Vec<String>, String> {
+    let line = RequestLine::new(
+        "POST",
+        "/v1/identity",
+        &target.host,
+        &[("content-type", "application/json")],
+    );
     let call = LogIn { line, people, indexes };
     let done = AtomicU64::new(0);
     let shown = || done.load(Ordering::Relaxed);
     let tokens = progress
-        .watch("people logged in", indexes.len() as u64, &shown, &String::new, || sweep(target, options, indexes.len(), &call, &done))
+        .watch("people logged in", indexes.len() as u64, &shown, &String::new, || {
+            sweep(target, options, indexes.len(), &call, &done)
+        })
         .map_err(|error| error.to_string())?;
     match failures("logging in", &tokens) {
         Some(message) => Err(message),
@@ -88,15 +104,20 @@ impl Call for Register<'_> {
         });
         let authorization = format!("Bearer {}", self.tokens[index]);
         let key = retry_key(self.run, person, REGISTRATION_ORDINAL);
-        let headers = [("authorization", authorization.as_bytes()), ("idempotency-key", key.as_bytes())];
+        let headers =
+            [("authorization", authorization.as_bytes()), ("idempotency-key", key.as_bytes())];
         self.line.write(&headers, body.to_string().as_bytes(), out);
     }
 
     fn read(&self, _index: usize, status: u16, body: &[u8]) -> Verdict<()> {
         match answer::read(status, body).outcome {
             Outcome::Confirmed => Verdict::Done(()),
-            Outcome::Processing => Verdict::Again("the registration was not decided in time".to_owned()),
-            Outcome::Rejected(reason) | Outcome::TurnedAway(reason) => Verdict::Failed(format!("the registration was refused: {reason}")),
+            Outcome::Processing => {
+                Verdict::Again("the registration was not decided in time".to_owned())
+            }
+            Outcome::Rejected(reason) | Outcome::TurnedAway(reason) => {
+                Verdict::Failed(format!("the registration was refused: {reason}"))
+            }
             Outcome::Error => Verdict::Failed(unexpected(status, body)),
         }
     }
@@ -128,7 +149,9 @@ pub(crate) fn register(
     let done = AtomicU64::new(0);
     let shown = || done.load(Ordering::Relaxed);
     let outcomes = progress
-        .watch("people registered", tokens.len() as u64, &shown, &String::new, || sweep(target, options, tokens.len(), &call, &done))
+        .watch("people registered", tokens.len() as u64, &shown, &String::new, || {
+            sweep(target, options, tokens.len(), &call, &done)
+        })
         .map_err(|error| error.to_string())?;
     failures("registering", &outcomes).map_or(Ok(()), Err)
 }

@@ -138,7 +138,11 @@ impl<T: Traffic> Driver<'_, T> {
             };
             let before = Instant::now();
             let limit = wake.map_or(next_sweep, |wake| wake.min(next_sweep));
-            self.timer.wait(&mut self.poll, &mut events, limit.saturating_duration_since(before))?;
+            self.timer.wait(
+                &mut self.poll,
+                &mut events,
+                limit.saturating_duration_since(before),
+            )?;
             let after = Instant::now();
             waited += after - before;
             for event in &events {
@@ -199,8 +203,11 @@ impl<T: Traffic> Driver<'_, T> {
             Step::ClosedIdle => connection.close(self.poll.registry()),
             Step::Answered(head) => {
                 let times = Times { sent: connection.sent_at, ended: Instant::now() };
-                let answer =
-                    Answer { status: head.status, retry_after_s: head.retry_after_s, body: connection.body(&head) };
+                let answer = Answer {
+                    status: head.status,
+                    retry_after_s: head.retry_after_s,
+                    body: connection.body(&head),
+                };
                 self.traffic.answered(connection.ticket, times, answer);
                 connection.finish(&head, self.poll.registry());
                 self.free.push_back(place);
@@ -222,8 +229,11 @@ impl<T: Traffic> Driver<'_, T> {
     fn sweep(&mut self, now: Instant) {
         for place in 0..self.connections.len() {
             let connection = &self.connections[place];
-            let under_way = matches!(connection.phase, Phase::Connecting | Phase::Writing | Phase::Reading);
-            if under_way && now.saturating_duration_since(connection.sent_at) >= self.options.request_timeout {
+            let under_way =
+                matches!(connection.phase, Phase::Connecting | Phase::Writing | Phase::Reading);
+            if under_way
+                && now.saturating_duration_since(connection.sent_at) >= self.options.request_timeout
+            {
                 self.take(place, Step::Failed(Failure::TimedOut));
             }
         }

@@ -90,7 +90,9 @@ impl History {
     pub fn append(&mut self, other: History) {
         let offset = u32::try_from(self.asked.len()).unwrap_or(u32::MAX);
         self.asked.extend(other.asked);
-        self.told.extend(other.told.into_iter().map(|told| Told { request: told.request + offset, ..told }));
+        self.told.extend(
+            other.told.into_iter().map(|told| Told { request: told.request + offset, ..told }),
+        );
     }
 }
 
@@ -107,8 +109,14 @@ mod tests {
     fn appended_answers_follow_their_requests() {
         let asked = |person| Asked { person, ordinal: 0, action: Action::Cancel };
         let told = |request| Told {
-            request, source: Source::Send, status: 200, outcome: Outcome::Confirmed,
-            receipt: None, booking: None, slot: None, digest: 0,
+            request,
+            source: Source::Send,
+            status: 200,
+            outcome: Outcome::Confirmed,
+            receipt: None,
+            booking: None,
+            slot: None,
+            digest: 0,
         };
         let mut all = History { asked: vec![asked(1), asked(2)], told: vec![told(1)] };
         all.append(History { asked: vec![asked(3)], told: vec![told(0)] });

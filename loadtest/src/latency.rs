@@ -26,14 +26,16 @@ impl Latency {
     /// An empty collection.
     pub fn new() -> Latency {
         #[allow(clippy::expect_used)] // The bounds are constants, proven valid by the tests.
-        let histogram = Histogram::new_with_bounds(1, LATENCY_MAX_US, SIGNIFICANT_DIGITS).expect("valid bounds");
+        let histogram = Histogram::new_with_bounds(1, LATENCY_MAX_US, SIGNIFICANT_DIGITS)
+            .expect("valid bounds");
         Latency { histogram }
     }
 
     /// Counts one latency.
     #[inline]
     pub fn record(&mut self, latency: Duration) {
-        self.histogram.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(LATENCY_MAX_US).max(1));
+        self.histogram
+            .saturating_record(u64::try_from(latency.as_micros()).unwrap_or(LATENCY_MAX_US).max(1));
     }
 
     /// Adds all of `other`.

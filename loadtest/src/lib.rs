@@ -47,7 +47,9 @@ use people::{PEOPLE_MAX, Population, PopulationOptions};
 use progress::Progress;
 use result::{RESULT_FORMAT, RunResult};
 
-pub use run::{AuditOptions, LoadError, Ready, RunOptions, Servers, audit_record, make_ready, run_scenario};
+pub use run::{
+    AuditOptions, LoadError, Ready, RunOptions, Servers, audit_record, make_ready, run_scenario,
+};
 pub use saturate::{Pace, SaturateOptions, SaturateResult, saturate};
 
 /// All went well, and nothing was found.
@@ -95,7 +97,9 @@ fn report_command(args: &ReportArgs) -> Result<u8, LoadError> {
             Some(all) => all.merge(&result),
         }
     }
-    let Some(mut result) = merged else { return Err(LoadError::Other("no results were given".to_owned())) };
+    let Some(mut result) = merged else {
+        return Err(LoadError::Other("no results were given".to_owned()));
+    };
     if !args.output.fail_if.is_empty() {
         let thresholds = args
             .output
@@ -103,7 +107,12 @@ fn report_command(args: &ReportArgs) -> Result<u8, LoadError> {
             .iter()
             .map(|text| text.parse())
             .collect::<Result<Vec<_>, String>>()
-            .map_err(|reason| LoadError::Scenario(scenario::ScenarioError::OutOfBounds { key: "--fail-if", reason }))?;
+            .map_err(|reason| {
+                LoadError::Scenario(scenario::ScenarioError::OutOfBounds {
+                    key: "--fail-if",
+                    reason,
+                })
+            })?;
         result.judge(&thresholds, Vec::new());
     }
     write_result(&result, &args.output)?;
@@ -111,11 +120,16 @@ fn report_command(args: &ReportArgs) -> Result<u8, LoadError> {
 }
 
 fn read_result(path: &Path) -> Result<RunResult, LoadError> {
-    let failed = |reason: String| LoadError::Other(format!("the result {}: {reason}", path.display()));
+    let failed =
+        |reason: String| LoadError::Other(format!("the result {}: {reason}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-    let result: RunResult = serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
+    let result: RunResult =
+        serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
     if result.format != RESULT_FORMAT {
-        return Err(failed(format!("its format is \"{}\"; this program reads \"{RESULT_FORMAT}\"", result.format)));
+        return Err(failed(format!(
+            "its format is \"{}\"; this program reads \"{RESULT_FORMAT}\"",
+            result.format
+        )));
     }
     Ok(result)
 }
@@ -123,10 +137,17 @@ fn read_result(path: &Path) -> Result<RunResult, LoadError> {
 fn people_command(args: &PeopleArgs) -> Result<u8, LoadError> {
     if args.first.checked_add(args.count).is_none_or(|end| end > PEOPLE_MAX) {
         let reason = format!("--first and --count together must not exceed {PEOPLE_MAX}");
-        return Err(LoadError::Scenario(scenario::ScenarioError::OutOfBounds { key: "--count", reason }));
+        return Err(LoadError::Scenario(scenario::ScenarioError::OutOfBounds {
+            key: "--count",
+            reason,
+        }));
     }
-    let people = Population::new(PopulationOptions { seed: args.seed, born_on_or_before: Some(args.born_on_or_before) });
-    let failed = |error: io::Error| LoadError::Other(format!("the roster cannot be written: {error}"));
+    let people = Population::new(PopulationOptions {
+        seed: args.seed,
+        born_on_or_before: Some(args.born_on_or_before),
+    });
+    let failed =
+        |error: io::Error| LoadError::Other(format!("the roster cannot be written: {error}"));
     let out: Box<dyn Write> = match &args.output {
         Some(path) => Box::new(File::create(path).map_err(failed)?),
         None => Box::new(io::stdout().lock()),
@@ -169,8 +190,9 @@ fn write_result(result: &RunResult, output: &OutputArgs) -> Result<(), LoadError
         OutputFormat::Quiet => String::new(),
     };
     match &output.output {
-        Some(path) => std::fs::write(path, text)
-            .map_err(|error| LoadError::Other(format!("the result {} cannot be written: {error}", path.display()))),
+        Some(path) => std::fs::write(path, text).map_err(|error| {
+            LoadError::Other(format!("the result {} cannot be written: {error}", path.display()))
+        }),
         None => {
             print!("{text}");
             Ok(())
@@ -179,7 +201,8 @@ fn write_result(result: &RunResult, output: &OutputArgs) -> Result<(), LoadError
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, LoadError> {
-    serde_json::to_string(value).map_err(|error| LoadError::Other(format!("the result cannot be written: {error}")))
+    serde_json::to_string(value)
+        .map_err(|error| LoadError::Other(format!("the result cannot be written: {error}")))
 }
 
 fn exit_code(passed: bool) -> u8 {

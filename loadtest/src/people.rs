@@ -18,15 +18,23 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use ages::AgePyramid;
-use numbers::{Scatter, card_number, national_id, old_residence_number, passport_number, permit_number, phone_number, unified_id};
+use numbers::{
+    Scatter, card_number, national_id, old_residence_number, passport_number, permit_number,
+    phone_number, unified_id,
+};
 
 /// Most people one population may hold: below the smallest number range, so that numbers stay unique.
 pub const PEOPLE_MAX: u64 = 50_000_000;
 /// What the shares of [`KINDS`] are parts of.
 const SHARES_TOTAL: u64 = 10_000;
 /// Kinds of people other than holders of a national ID, who are the rest, in parts of 10,000.
-const KINDS: [(Kind, u64); 5] =
-    [(Kind::Unified, 150), (Kind::Renumbered, 70), (Kind::OldResidence, 30), (Kind::Passport, 60), (Kind::Permit, 50)];
+const KINDS: [(Kind, u64); 5] = [
+    (Kind::Unified, 150),
+    (Kind::Renumbered, 70),
+    (Kind::OldResidence, 30),
+    (Kind::Passport, 60),
+    (Kind::Permit, 50),
+];
 /// Sets the random stream of people apart from other uses of the same seed.
 const STREAM_LABEL: [u8; 8] = *b"citizens";
 
@@ -162,7 +170,8 @@ impl Population {
             Kind::OldResidence => old_residence_number(self.residence.place(place)),
             _ => unified_id(self.unified.place(place)),
         };
-        let former = (kind == Kind::Renumbered).then(|| old_residence_number(self.residence.place(place)));
+        let former =
+            (kind == Kind::Renumbered).then(|| old_residence_number(self.residence.place(place)));
         let document = match kind {
             Kind::Passport => Document::Passport(passport_number(self.passports.place(place))),
             Kind::Permit => Document::Permit(permit_number(self.permits.place(place))),
@@ -171,7 +180,7 @@ impl Population {
         let foreign = !matches!(kind, Kind::National | Kind::Permit);
         Citizen {
             index,
-            uses_former_id: former.is_some() && draws.next_u64() % 2 == 0,
+            uses_former_id: former.is_some() && draws.next_u64().is_multiple_of(2),
             id_number,
             former_id_number: former,
             document,
@@ -218,7 +227,10 @@ mod tests {
     const SAMPLE: u64 = 1_000_000;
 
     fn population() -> Population {
-        Population::new(PopulationOptions { seed: SEED, born_on_or_before: Some(jiff::civil::date(2003, 12, 31)) })
+        Population::new(PopulationOptions {
+            seed: SEED,
+            born_on_or_before: Some(jiff::civil::date(2003, 12, 31)),
+        })
     }
 
     /// The check as the household registration rule is usually written, from the letter order and
@@ -267,8 +279,13 @@ mod tests {
         let mut phones = HashSet::with_capacity(SAMPLE as usize);
         for index in 0..SAMPLE {
             let citizen = people.citizen(index);
-            for id in [Some(&citizen.id_number), citizen.former_id_number.as_ref()].into_iter().flatten() {
-                assert!(shape_holds(id) && check_digit_holds(id), "seed {SEED}, index {index}: {id}");
+            for id in
+                [Some(&citizen.id_number), citizen.former_id_number.as_ref()].into_iter().flatten()
+            {
+                assert!(
+                    shape_holds(id) && check_digit_holds(id),
+                    "seed {SEED}, index {index}: {id}"
+                );
                 assert!(ids.insert(id.clone()), "seed {SEED}, index {index}: {id} twice");
             }
             let document = match &citizen.document {
@@ -281,7 +298,10 @@ mod tests {
             };
             assert!(documents.insert(document), "seed {SEED}, index {index}: document twice");
             assert!(citizen.phone.len() == 10 && citizen.phone.starts_with("09"));
-            assert!(phones.insert(citizen.phone.clone()), "seed {SEED}, index {index}: phone twice");
+            assert!(
+                phones.insert(citizen.phone.clone()),
+                "seed {SEED}, index {index}: phone twice"
+            );
             assert!(!citizen.name.is_empty());
         }
     }
@@ -289,7 +309,8 @@ mod tests {
     #[test]
     fn every_kind_of_person_appears_in_its_share() {
         let people = population();
-        let (mut national, mut former, mut old, mut permit, mut passport) = (0u32, 0u32, 0u32, 0u32, 0u32);
+        let (mut national, mut former, mut old, mut permit, mut passport) =
+            (0u32, 0u32, 0u32, 0u32, 0u32);
         for index in 0..100_000 {
             let citizen = people.citizen(index);
             let second = citizen.id_number.as_bytes()[1];

@@ -39,7 +39,14 @@ const SLOT_MINUTES: u32 = 15;
 const SLOTS_MAX: usize = 1_000_000;
 
 /// Imports the people into the roster.
-pub(crate) fn import_roster(operator: &Caller, people: &Population, first: u64, count: u64, rows_per_file: u64, progress: &Progress) -> Result<(), CallError> {
+pub(crate) fn import_roster(
+    operator: &Caller,
+    people: &Population,
+    first: u64,
+    count: u64,
+    rows_per_file: u64,
+    progress: &Progress,
+) -> Result<(), CallError> {
     let done = std::sync::atomic::AtomicU64::new(0);
     let imported = || done.load(std::sync::atomic::Ordering::Relaxed);
     progress.watch("roster rows imported", count, &imported, &String::new, || {
@@ -77,7 +84,8 @@ pub(crate) fn make_world(
     let opens_at = now.saturating_sub(OPENED_BEFORE).unwrap_or(now).to_string();
     let closes_at = now.saturating_add(OPEN_FOR).unwrap_or(now).to_string();
     let category = settings.category;
-    let names = json!({ "zh-TW": format!("壓力測試 {category}"), "en": format!("Load test {category}") });
+    let names =
+        json!({ "zh-TW": format!("壓力測試 {category}"), "en": format!("Load test {category}") });
     let body = json!({
         "names": names, "born_on_or_before": born_on_or_before.to_string(), "members": false,
         "opens_at": opens_at, "closes_at": closes_at, "vaccines": [settings.vaccine],
@@ -98,7 +106,9 @@ pub(crate) fn make_world(
 }
 
 fn put(operator: &Caller, path: &str, body: &serde_json::Value) -> Result<(), CallError> {
-    operator.expect_success(&Method::PUT, path, "application/json", body.to_string().as_bytes()).map(|_| ())
+    operator
+        .expect_success(&Method::PUT, path, "application/json", body.to_string().as_bytes())
+        .map(|_| ())
 }
 
 /// Tomorrow in Taiwan: its slots cannot begin during the run.
@@ -126,9 +136,16 @@ fn sites_csv(settings: &PrepareSettings, run: u64, regions: &Regions) -> String 
     csv
 }
 
-fn slots_csv(settings: &PrepareSettings, run: u64, people: u64, first_day: Date) -> (String, Vec<SiteDay>) {
-    let slots = (settings.sites * settings.days as usize * settings.slots_per_day as usize).clamp(1, SLOTS_MAX);
-    let capacity = ((people as f64 * settings.places_per_person / slots as f64).ceil() as u64).clamp(1, 100_000);
+fn slots_csv(
+    settings: &PrepareSettings,
+    run: u64,
+    people: u64,
+    first_day: Date,
+) -> (String, Vec<SiteDay>) {
+    let slots = (settings.sites * settings.days as usize * settings.slots_per_day as usize)
+        .clamp(1, SLOTS_MAX);
+    let capacity = ((people as f64 * settings.places_per_person / slots as f64).ceil() as u64)
+        .clamp(1, 100_000);
     let mut csv = String::from("site,date,start,end,vaccine,capacity\n");
     let mut places = Vec::new();
     let mut made = 0;
@@ -141,7 +158,13 @@ fn slots_csv(settings: &PrepareSettings, run: u64, people: u64, first_day: Date)
                     break;
                 }
                 let begin = DAY_BEGINS_MINUTE + slot * SLOT_MINUTES;
-                let _ = writeln!(csv, "{site},{date},{},{},{},{capacity}", clock(begin), clock(begin + SLOT_MINUTES), settings.vaccine);
+                let _ = writeln!(
+                    csv,
+                    "{site},{date},{},{},{},{capacity}",
+                    clock(begin),
+                    clock(begin + SLOT_MINUTES),
+                    settings.vaccine
+                );
                 made += 1;
             }
             places.push(SiteDay { site, date: date.clone() });
@@ -165,7 +188,10 @@ struct SiteAnswer {
 }
 
 /// Sites on offer, with the dates to look at.
-pub(crate) fn discover_sites(citizen: &Caller, settings: &PeriodSettings) -> Result<Vec<SiteDay>, CallError> {
+pub(crate) fn discover_sites(
+    citizen: &Caller,
+    settings: &PeriodSettings,
+) -> Result<Vec<SiteDay>, CallError> {
     let mut query = Vec::new();
     for (name, value) in [("county", &settings.county), ("district", &settings.district)] {
         if let Some(value) = value {
@@ -232,7 +258,10 @@ impl Call for SlotsCall<'_> {
 
     fn read(&self, index: usize, status: u16, body: &[u8]) -> Verdict<Vec<SlotOffer>> {
         if status != 200 {
-            return Verdict::Failed(format!("status {status}: {}", String::from_utf8_lossy(&body[..body.len().min(200)])));
+            return Verdict::Failed(format!(
+                "status {status}: {}",
+                String::from_utf8_lossy(&body[..body.len().min(200)])
+            ));
         }
         let place = &self.places[index];
         match serde_json::from_slice::<SlotsAnswer>(body) {
@@ -244,7 +273,12 @@ impl Call for SlotsCall<'_> {
                     .slots
                     .iter()
                     .map(|slot| SlotOffer {
-                        facts: SlotFacts { number: slot.number, capacity: slot.capacity, left_before: slot.places_left, left_after: None },
+                        facts: SlotFacts {
+                            number: slot.number,
+                            capacity: slot.capacity,
+                            left_before: slot.places_left,
+                            left_after: None,
+                        },
                         site: place.site.clone(),
                         date: place.date.clone(),
                     })
@@ -256,14 +290,28 @@ impl Call for SlotsCall<'_> {
 }
 
 /// Reads the slots at the places given, in such an order that neighbours are of different sites.
-pub(crate) fn read_slots(target: &Target, period: u16, places: &[SiteDay], must_have_slots: bool, options: &SweepOptions) -> Result<Vec<SlotOffer>, String> {
+pub(crate) fn read_slots(
+    target: &Target,
+    period: u16,
+    places: &[SiteDay],
+    must_have_slots: bool,
+    options: &SweepOptions,
+) -> Result<Vec<SlotOffer>, String> {
     let lines = places
         .iter()
-        .map(|place| RequestLine::new("GET", &slots_path(period, &place.site, &place.date), &target.host, &[]))
+        .map(|place| {
+            RequestLine::new(
+                "GET",
+                &slots_path(period, &place.site, &place.date),
+                &target.host,
+                &[],
+            )
+        })
         .collect();
     let call = SlotsCall { lines, places, must_have_slots };
     let done = std::sync::atomic::AtomicU64::new(0);
-    let read = sweep(target, options, places.len(), &call, &done).map_err(|error| error.to_string())?;
+    let read =
+        sweep(target, options, places.len(), &call, &done).map_err(|error| error.to_string())?;
     if let Some(message) = failures("reading slots", &read) {
         return Err(message);
     }
@@ -289,7 +337,13 @@ mod tests {
 
     #[test]
     fn prepared_slots_hold_the_places_asked_for() {
-        let settings = PrepareSettings { sites: 3, days: 2, slots_per_day: 4, places_per_person: 1.5, ..PrepareSettings::default() };
+        let settings = PrepareSettings {
+            sites: 3,
+            days: 2,
+            slots_per_day: 4,
+            places_per_person: 1.5,
+            ..PrepareSettings::default()
+        };
         let (csv, places) = slots_csv(&settings, 7, 1_000, jiff::civil::date(2030, 12, 31));
         assert_eq!(places.len(), 6);
         let mut reader = csv::Reader::from_reader(csv.as_bytes());

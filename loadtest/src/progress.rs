@@ -113,7 +113,9 @@ impl Progress {
             Manner::Bar => ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr()),
             _ => ProgressBar::hidden(),
         };
-        if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {elapsed} {msg}") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {elapsed} {msg}")
+        {
             bar.set_style(style);
         }
         bar.set_prefix(name.to_owned());
@@ -123,7 +125,12 @@ impl Progress {
             bar.set_position(done().min(total));
             bar.set_message(detail());
             if self.manner == Manner::Lines && Instant::now() >= next_line {
-                eprintln!("{name}: {} of {total} after {} s; {}", done(), started.elapsed().as_secs(), detail());
+                eprintln!(
+                    "{name}: {} of {total} after {} s; {}",
+                    done(),
+                    started.elapsed().as_secs(),
+                    detail()
+                );
                 next_line += LINE_INTERVAL;
             }
         }

@@ -66,7 +66,13 @@ pub struct RecordHeader {
 
 impl RecordHeader {
     /// A header of the current version.
-    pub fn new(run: u64, population: PopulationOptions, period: u16, slots: Vec<SlotOffer>, alone: bool) -> RecordHeader {
+    pub fn new(
+        run: u64,
+        population: PopulationOptions,
+        period: u16,
+        slots: Vec<SlotOffer>,
+        alone: bool,
+    ) -> RecordHeader {
         RecordHeader { version: RECORD_VERSION, run, population, period, slots, alone }
     }
 }
@@ -131,7 +137,12 @@ pub(crate) struct RecordWriter {
 impl RecordWriter {
     /// Notes that a request was made.
     pub(crate) fn asked(&mut self, asked: &Asked) {
-        self.line(&Line { person: asked.person, ordinal: asked.ordinal, action: asked.action, answer: None });
+        self.line(&Line {
+            person: asked.person,
+            ordinal: asked.ordinal,
+            action: asked.action,
+            answer: None,
+        });
     }
 
     /// Notes an answer.
@@ -145,7 +156,12 @@ impl RecordWriter {
             slot: told.slot,
             digest: told.digest,
         };
-        self.line(&Line { person: asked.person, ordinal: asked.ordinal, action: asked.action, answer: Some(answer) });
+        self.line(&Line {
+            person: asked.person,
+            ordinal: asked.ordinal,
+            action: asked.action,
+            answer: Some(answer),
+        });
     }
 
     fn line(&mut self, line: &Line) {
@@ -173,7 +189,8 @@ impl RecordWriter {
 pub fn read_record(path: &Path) -> Result<(RecordHeader, History), RecordError> {
     let shown = path.display().to_string();
     let failed = |reason| RecordError::File { path: shown.clone(), reason };
-    let damaged = |line: usize, reason: String| RecordError::Line { path: shown.clone(), line, reason };
+    let damaged =
+        |line: usize, reason: String| RecordError::Line { path: shown.clone(), line, reason };
     let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
     let mut bytes = Vec::new();
     let mut header: Option<RecordHeader> = None;
@@ -192,7 +209,10 @@ pub fn read_record(path: &Path) -> Result<(RecordHeader, History), RecordError> 
         if header.is_none() {
             let found: RecordHeader = serde_json::from_slice(&bytes).map_err(unreadable)?;
             if found.version != RECORD_VERSION {
-                return Err(damaged(number, format!("format {}; this program reads format {RECORD_VERSION}", found.version)));
+                return Err(damaged(
+                    number,
+                    format!("format {}; this program reads format {RECORD_VERSION}", found.version),
+                ));
             }
             header = Some(found);
             continue;
@@ -238,8 +258,14 @@ mod tests {
 
     fn told(request: u32, outcome: Outcome) -> Told {
         Told {
-            request, source: Source::Send, status: 201, outcome, receipt: Some("r".into()),
-            booking: Some(4), slot: Some(3), digest: u64::MAX,
+            request,
+            source: Source::Send,
+            status: 201,
+            outcome,
+            receipt: Some("r".into()),
+            booking: Some(4),
+            slot: Some(3),
+            digest: u64::MAX,
         }
     }
 
@@ -250,7 +276,10 @@ mod tests {
             Asked { person: 8, ordinal: 0, action: Action::Book(3) },
             Asked { person: 8, ordinal: 1, action: Action::Cancel },
         ];
-        let told = vec![told(0, Outcome::Confirmed), told(1, Outcome::Rejected(Reason::named("no_booking")))];
+        let told = vec![
+            told(0, Outcome::Confirmed),
+            told(1, Outcome::Rejected(Reason::named("no_booking"))),
+        ];
         writer.asked(&asked[0]);
         writer.told(&asked[0], &told[0]);
         writer.asked(&asked[1]);

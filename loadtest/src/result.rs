@@ -105,10 +105,18 @@ impl LimitingCause {
     pub fn sentence(self) -> &'static str {
         match self {
             LimitingCause::None => "The target rate was met.",
-            LimitingCause::Server => "Every connection was waiting for the server: it answers no faster, or there are too few connections.",
-            LimitingCause::Generator => "The generator's threads had no time left: the server may be able to do more.",
-            LimitingCause::People => "Everybody had booked before the time was over: more people are needed.",
-            LimitingCause::RequestsMax => "The bound on requests was reached before the time was over.",
+            LimitingCause::Server => {
+                "Every connection was waiting for the server: it answers no faster, or there are too few connections."
+            }
+            LimitingCause::Generator => {
+                "The generator's threads had no time left: the server may be able to do more."
+            }
+            LimitingCause::People => {
+                "Everybody had booked before the time was over: more people are needed."
+            }
+            LimitingCause::RequestsMax => {
+                "The bound on requests was reached before the time was over."
+            }
         }
     }
 }
@@ -227,7 +235,9 @@ impl RunResult {
             "dropped" => Some(load.dropped as f64),
             "gave_up" => Some(load.gave_up as f64),
             "errors" => Some(sum(&load.errors)),
-            "error_share" => (load.exchanges > 0).then(|| sum(&load.errors) / load.exchanges as f64),
+            "error_share" => {
+                (load.exchanges > 0).then(|| sum(&load.errors) / load.exchanges as f64)
+            }
             "audit_findings" => self.audit.as_ref().map(|audit| audit.findings_total as f64),
             _ => None,
         }
@@ -241,7 +251,11 @@ impl RunResult {
             self.failures.push(format!("the audit found {} broken promises", audit.findings_total));
         }
         for outcome in self.thresholds.iter().filter(|outcome| !outcome.passed) {
-            let measured = if outcome.value < 0.0 { "it was not measured".to_owned() } else { format!("it is {}", outcome.value) };
+            let measured = if outcome.value < 0.0 {
+                "it was not measured".to_owned()
+            } else {
+                format!("it is {}", outcome.value)
+            };
             self.failures.push(format!("{} was forbidden, and {measured}", outcome.fail_if));
         }
         self.passed = self.failures.is_empty();
@@ -269,15 +283,18 @@ impl RunResult {
 
 impl LoadResult {
     fn merge(&mut self, other: &LoadResult) {
-        let (exchanges, others) = ((self.exchanges + self.reads) as f64, (other.exchanges + other.reads) as f64);
-        let cpu = self.generator.cpu_us_per_exchange * exchanges + other.generator.cpu_us_per_exchange * others;
+        let (exchanges, others) =
+            ((self.exchanges + self.reads) as f64, (other.exchanges + other.reads) as f64);
+        let cpu = self.generator.cpu_us_per_exchange * exchanges
+            + other.generator.cpu_us_per_exchange * others;
         if exchanges + others > 0.0 {
             self.generator.cpu_us_per_exchange = cpu / (exchanges + others);
         }
         self.generator.threads += other.generator.threads;
         self.generator.connections += other.generator.connections;
         self.generator.busy_share = self.generator.busy_share.max(other.generator.busy_share);
-        self.generator.no_connection_share = self.generator.no_connection_share.max(other.generator.no_connection_share);
+        self.generator.no_connection_share =
+            self.generator.no_connection_share.max(other.generator.no_connection_share);
         self.generator.valid &= other.generator.valid;
         self.seconds = self.seconds.max(other.seconds);
         self.target_per_second = match (self.target_per_second, other.target_per_second) {
@@ -353,13 +370,19 @@ mod tests {
     fn sample(milliseconds: u64, confirmed: u64) -> RunResult {
         let mut latency = Latency::new();
         latency.record(Duration::from_millis(milliseconds));
-        let mut result = RunResult { format: RESULT_FORMAT.to_owned(), passed: true, merged_from: 1, ..RunResult::default() };
+        let mut result = RunResult {
+            format: RESULT_FORMAT.to_owned(),
+            passed: true,
+            merged_from: 1,
+            ..RunResult::default()
+        };
         result.latency.response = latency.summary();
         result.load.confirmed = confirmed;
         result.load.achieved_per_second = 100.0;
         result.load.target_per_second = Some(100.0);
         result.load.statuses.insert(201, confirmed);
-        result.audit = Some(AuditReport { passed: true, people: confirmed, ..AuditReport::default() });
+        result.audit =
+            Some(AuditReport { passed: true, people: confirmed, ..AuditReport::default() });
         result
     }
 

@@ -45,7 +45,12 @@ pub struct RetrySettings {
 
 impl Default for RetrySettings {
     fn default() -> RetrySettings {
-        RetrySettings { attempts_max: 8, backoff_first_ms: 100, backoff_max_ms: 5_000, request_timeout_ms: 30_000 }
+        RetrySettings {
+            attempts_max: 8,
+            backoff_first_ms: 100,
+            backoff_max_ms: 5_000,
+            request_timeout_ms: 30_000,
+        }
     }
 }
 
@@ -75,7 +80,12 @@ mod tests {
 
     #[test]
     fn the_pause_doubles_up_to_its_limit_and_keeps_the_servers_word() {
-        let policy = RetrySettings { backoff_first_ms: 100, backoff_max_ms: 1_000, ..RetrySettings::default() }.policy();
+        let policy = RetrySettings {
+            backoff_first_ms: 100,
+            backoff_max_ms: 1_000,
+            ..RetrySettings::default()
+        }
+        .policy();
         for draw in 0..1_000 {
             let within = |attempt, asked, least: u64| {
                 let pause = policy.pause(attempt, asked, draw);

@@ -5,11 +5,22 @@ use std::io::{self, Write};
 use crate::people::{Citizen, Document, Population};
 
 /// The header of the roster import.
-pub const ROSTER_HEADER: [&str; 6] =
-    ["id_number", "former_id_number", "card_number", "entry_permit_number", "passport_number", "birth_date"];
+pub const ROSTER_HEADER: [&str; 6] = [
+    "id_number",
+    "former_id_number",
+    "card_number",
+    "entry_permit_number",
+    "passport_number",
+    "birth_date",
+];
 
 /// Writes header and rows of the people `first..first + count`.
-pub fn write_roster(people: &Population, first: u64, count: u64, out: impl Write) -> io::Result<()> {
+pub fn write_roster(
+    people: &Population,
+    first: u64,
+    count: u64,
+    out: impl Write,
+) -> io::Result<()> {
     let mut rows = csv::Writer::from_writer(out);
     rows.write_record(ROSTER_HEADER)?;
     for index in first..first + count {

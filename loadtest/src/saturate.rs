@@ -120,7 +120,12 @@ pub fn saturate(options: &SaturateOptions<'_>) -> io::Result<SaturateResult> {
                 scope.spawn(move || run_thread(options, threads, thread, start, next_index))
             })
             .collect();
-        workers.into_iter().map(|worker| worker.join().map_err(|_| io::Error::other("a thread of the generator panicked"))?).collect::<io::Result<Vec<_>>>()
+        workers
+            .into_iter()
+            .map(|worker| {
+                worker.join().map_err(|_| io::Error::other("a thread of the generator panicked"))?
+            })
+            .collect::<io::Result<Vec<_>>>()
     })?;
     Ok(sum(options, start, outcomes))
 }
@@ -132,7 +137,8 @@ fn run_thread(
     start: Instant,
     next_index: &AtomicU64,
 ) -> io::Result<(Counted, DriverReport)> {
-    let connections = options.connections / threads + usize::from(thread < options.connections % threads);
+    let connections =
+        options.connections / threads + usize::from(thread < options.connections % threads);
     let plan = match &options.pace {
         Pace::Saturating => None,
         Pace::Planned { stages, spacing, seed, .. } => {
@@ -165,7 +171,11 @@ fn run_thread(
     Ok((traffic.counted, report))
 }
 
-fn sum(options: &SaturateOptions<'_>, start: Instant, outcomes: Vec<(Counted, DriverReport)>) -> SaturateResult {
+fn sum(
+    options: &SaturateOptions<'_>,
+    start: Instant,
+    outcomes: Vec<(Counted, DriverReport)>,
+) -> SaturateResult {
     let mut result = SaturateResult::default();
     let mut exchanges = 0;
     let mut last = start;
@@ -190,7 +200,8 @@ fn sum(options: &SaturateOptions<'_>, start: Instant, outcomes: Vec<(Counted, Dr
         result.per_second = result.requests as f64 / result.elapsed.as_secs_f64();
     }
     if exchanges > 0 {
-        result.generator_cpu_us_per_request = result.generator_cpu.as_secs_f64() * 1e6 / exchanges as f64;
+        result.generator_cpu_us_per_request =
+            result.generator_cpu.as_secs_f64() * 1e6 / exchanges as f64;
     }
     result
 }

@@ -54,17 +54,24 @@ pub(crate) fn confirmations(
     let mut found = Vec::new();
     let mut after: Option<String> = None;
     loop {
-        let cursor = after.as_deref().map(|id| format!("after={}&", escaped(id))).unwrap_or_default();
+        let cursor =
+            after.as_deref().map(|id| format!("after={}&", escaped(id))).unwrap_or_default();
         let path = format!("/v1/confirmations?{cursor}limit={PAGE_LINES}");
         let reply = operator.expect_success(&Method::GET, &path, "", b"")?;
         let mut lines = 0;
         for line in reply.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             lines += 1;
-            let unreadable = |reason: String| CallError::Unreadable { path: "/v1/confirmations".to_owned(), reason };
-            let line: ConfirmationLine = serde_json::from_slice(line).map_err(|error| unreadable(error.to_string()))?;
+            let unreadable = |reason: String| CallError::Unreadable {
+                path: "/v1/confirmations".to_owned(),
+                reason,
+            };
+            let line: ConfirmationLine =
+                serde_json::from_slice(line).map_err(|error| unreadable(error.to_string()))?;
             after = Some(line.id.clone());
-            let kind = kind(&line.kind).ok_or_else(|| unreadable(format!("the type \"{}\" is not known", line.kind)))?;
-            let confirmation = Confirmation { id: line.id, kind, booking: line.booking, slot: line.slot };
+            let kind = kind(&line.kind)
+                .ok_or_else(|| unreadable(format!("the type \"{}\" is not known", line.kind)))?;
+            let confirmation =
+                Confirmation { id: line.id, kind, booking: line.booking, slot: line.slot };
             if line.period == period && ours(&confirmation) {
                 found.push(confirmation);
             }
@@ -84,7 +91,11 @@ struct OutboxLine {
 }
 
 /// Reads the text messages in the files of `outbox` until each of `wanted` was sent, or the time is over.
-pub(crate) fn messages(outbox: &Path, wanted: &HashSet<&str>, time_max: Duration) -> Result<Vec<TextMessage>, String> {
+pub(crate) fn messages(
+    outbox: &Path,
+    wanted: &HashSet<&str>,
+    time_max: Duration,
+) -> Result<Vec<TextMessage>, String> {
     let deadline = Instant::now() + time_max;
     loop {
         let found = read_outbox(outbox)?;
@@ -97,19 +108,23 @@ pub(crate) fn messages(outbox: &Path, wanted: &HashSet<&str>, time_max: Duration
 }
 
 fn read_outbox(outbox: &Path) -> Result<Vec<TextMessage>, String> {
-    let failed = |path: &Path, error: &dyn std::fmt::Display| format!("the outbox {}: {error}", path.display());
+    let failed = |path: &Path, error: &dyn std::fmt::Display| {
+        format!("the outbox {}: {error}", path.display())
+    };
     let entries = std::fs::read_dir(outbox).map_err(|error| failed(outbox, &error))?;
     let mut messages = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| failed(outbox, &error))?.path();
-        if !path.is_file() {
+        let is_lines = path.extension().is_some_and(|name| name == "jsonl" || name == "ndjson");
+        if !is_lines || !path.is_file() {
             continue;
         }
         let text = std::fs::read_to_string(&path).map_err(|error| failed(&path, &error))?;
         // A last line without its end is being written.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         for line in whole.lines().filter(|line| !line.trim().is_empty()) {
-            let line: OutboxLine = serde_json::from_str(line).map_err(|error| failed(&path, &error))?;
+            let line: OutboxLine =
+                serde_json::from_str(line).map_err(|error| failed(&path, &error))?;
             messages.push(TextMessage { reference: line.reference });
         }
     }
@@ -133,7 +148,11 @@ mod tests {
     fn an_outbox_is_read_without_the_line_being_written() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sms.ndjson");
-        std::fs::write(&path, "{\"reference\":\"0-1-0\",\"text\":\"a\"}\n{\"reference\":\"0-2-0\"}\n{\"refer").unwrap();
+        std::fs::write(
+            &path,
+            "{\"reference\":\"0-1-0\",\"text\":\"a\"}\n{\"reference\":\"0-2-0\"}\n{\"refer",
+        )
+        .unwrap();
         let wanted = HashSet::from(["0-1-0", "0-2-0"]);
         let found = messages(directory.path(), &wanted, Duration::ZERO).unwrap();
         assert_eq!(found.len(), 2);

@@ -35,6 +35,9 @@ pub(crate) trait Call: Sync {
     fn read(&self, index: usize, status: u16, body: &[u8]) -> Verdict<Self::Output>;
 }
 
+/// The outcomes of one thread, each with its index.
+type Outcomes<R> = Vec<(usize, Result<R, String>)>;
+
 /// Bounds of a sweep.
 #[derive(Clone, Debug)]
 pub(crate) struct SweepOptions {
@@ -60,14 +63,27 @@ pub(crate) fn sweep<C: Call>(
         let workers: Vec<_> = (0..threads)
             .map(|thread| {
                 let next = &next;
-                scope.spawn(move || -> io::Result<Vec<(usize, Result<C::Output, String>)>> {
+                scope.spawn(move || -> io::Result<Outcomes<C::Output>> {
                     let connections = (options.connections / threads).max(1);
                     let seed = thread as u64;
                     let mut traffic = Calls {
-                        call, options, next, count, deadline, done, seed,
-                        repeats: BinaryHeap::new(), under_way: Vec::new(), vacant: Vec::new(), outcomes: Vec::new(), finished: 0,
+                        call,
+                        options,
+                        next,
+                        count,
+                        deadline,
+                        done,
+                        seed,
+                        repeats: BinaryHeap::new(),
+                        under_way: Vec::new(),
+                        vacant: Vec::new(),
+                        outcomes: Vec::new(),
+                        finished: 0,
                     };
-                    let bounds = DriverOptions { connections, request_timeout: options.retry.request_timeout };
+                    let bounds = DriverOptions {
+                        connections,
+                        request_timeout: options.retry.request_timeout,
+                    };
                     drive(target.address, bounds, &mut traffic)?;
                     Ok(traffic.outcomes)
                 })
@@ -75,7 +91,9 @@ pub(crate) fn sweep<C: Call>(
             .collect();
         workers
             .into_iter()
-            .map(|worker| worker.join().map_err(|_| io::Error::other("a thread of the generator panicked"))?)
+            .map(|worker| {
+                worker.join().map_err(|_| io::Error::other("a thread of the generator panicked"))?
+            })
             .collect::<io::Result<Vec<_>>>()
     })?;
     let mut outcomes: Vec<Result<C::Output, String>> = Vec::with_capacity(count);
@@ -105,7 +123,7 @@ struct Calls<'a, C: Call> {
     repeats: BinaryHeap<Reverse<(Instant, Attempt)>>,
     under_way: Vec<Attempt>,
     vacant: Vec<usize>,
-    outcomes: Vec<(usize, Result<C::Output, String>)>,
+    outcomes: Outcomes<C::Output>,
     /// Outcomes since the last turn.
     finished: u64,
 }
@@ -143,7 +161,8 @@ impl<C: Call> Calls<'_, C> {
         }
         self.seed = self.seed.wrapping_add(1);
         let pause = self.options.retry.pause(attempt.number, asked, self.seed);
-        self.repeats.push(Reverse((now + pause, Attempt { number: attempt.number + 1, ..attempt })));
+        self.repeats
+            .push(Reverse((now + pause, Attempt { number: attempt.number + 1, ..attempt })));
     }
 }
 
@@ -196,6 +215,14 @@ impl<C: Call> Traffic for Calls<'_, C> {
 /// The message of a sweep in which some calls failed: how many, and the first reason.
 pub(crate) fn failures<T>(what: &str, outcomes: &[Result<T, String>]) -> Option<String> {
     let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
-    let first = outcomes.iter().enumerate().find_map(|(index, outcome)| outcome.as_ref().err().map(|reason| (index, reason)))?;
-    Some(format!("{what}: {failed} of {} failed; the first, number {}: {}", outcomes.len(), first.0, first.1))
+    let first = outcomes
+        .iter()
+        .enumerate()
+        .find_map(|(index, outcome)| outcome.as_ref().err().map(|reason| (index, reason)))?;
+    Some(format!(
+        "{what}: {failed} of {} failed; the first, number {}: {}",
+        outcomes.len(),
+        first.0,
+        first.1
+    ))
 }

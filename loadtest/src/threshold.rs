@@ -9,9 +9,23 @@ use crate::result::RunResult;
 
 /// Figures that a condition may name.
 pub const FIGURES: [&str; 17] = [
-    "p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms", "mean_ms",
-    "service_p50_ms", "service_p99_ms", "service_p999_ms",
-    "achieved_per_second", "confirmed", "rejected", "dropped", "gave_up", "errors", "error_share", "audit_findings",
+    "p50_ms",
+    "p90_ms",
+    "p99_ms",
+    "p999_ms",
+    "max_ms",
+    "mean_ms",
+    "service_p50_ms",
+    "service_p99_ms",
+    "service_p999_ms",
+    "achieved_per_second",
+    "confirmed",
+    "rejected",
+    "dropped",
+    "gave_up",
+    "errors",
+    "error_share",
+    "audit_findings",
 ];
 
 /// How the figure is compared with the limit.
@@ -92,7 +106,10 @@ impl FromStr for Threshold {
         };
         let figure = figure.trim().to_owned();
         if !FIGURES.contains(&figure.as_str()) {
-            return Err(format!("\"{figure}\" is not a figure; choose one of {}", FIGURES.join(", ")));
+            return Err(format!(
+                "\"{figure}\" is not a figure; choose one of {}",
+                FIGURES.join(", ")
+            ));
         }
         match limit.trim().parse::<f64>() {
             Ok(limit) if limit.is_finite() => Ok(Threshold { figure, comparison, limit }),
@@ -128,7 +145,9 @@ mod tests {
     #[test]
     fn a_figure_that_was_not_measured_does_not_pass() {
         assert!(!"p99_ms>50".parse::<Threshold>().unwrap().judge(&RunResult::default()).passed);
-        assert!(!"audit_findings>0".parse::<Threshold>().unwrap().judge(&RunResult::default()).passed);
+        assert!(
+            !"audit_findings>0".parse::<Threshold>().unwrap().judge(&RunResult::default()).passed
+        );
     }
 
     #[test]

@@ -39,7 +39,12 @@ impl PreciseTimer {
     }
 
     /// Polls for at most `wait`.
-    pub(crate) fn wait(&mut self, poll: &mut Poll, events: &mut Events, wait: Duration) -> io::Result<()> {
+    pub(crate) fn wait(
+        &mut self,
+        poll: &mut Poll,
+        events: &mut Events,
+        wait: Duration,
+    ) -> io::Result<()> {
         use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
 
         if !wait.is_zero() && wait <= PRECISE_WAIT_MAX {
@@ -62,7 +67,12 @@ impl PreciseTimer {
     }
 
     /// Polls for at most `wait`, rounded up to milliseconds.
-    pub(crate) fn wait(&mut self, poll: &mut Poll, events: &mut Events, wait: Duration) -> io::Result<()> {
+    pub(crate) fn wait(
+        &mut self,
+        poll: &mut Poll,
+        events: &mut Events,
+        wait: Duration,
+    ) -> io::Result<()> {
         poll_once(poll, events, wait)
     }
 

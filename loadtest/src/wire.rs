@@ -94,23 +94,34 @@ pub(crate) fn parse_head(bytes: &[u8]) -> HeadParse {
     let Some(status) = response.code.filter(|code| *code >= 200) else {
         return HeadParse::Garbage("an interim answer, which was not asked for");
     };
-    let mut head =
-        AnswerHead { status, head_bytes, body_bytes: 0, closes: response.version == Some(0), retry_after_s: None };
+    let mut head = AnswerHead {
+        status,
+        head_bytes,
+        body_bytes: 0,
+        closes: response.version == Some(0),
+        retry_after_s: None,
+    };
     let mut length = None;
     for field in response.headers.iter() {
         match field.name.len() {
-            14 if field.name.eq_ignore_ascii_case("content-length") => match number_of(field.value) {
-                Some(bytes) if length.is_none_or(|earlier| earlier == bytes) => length = Some(bytes),
+            14 if field.name.eq_ignore_ascii_case("content-length") => match number_of(field.value)
+            {
+                Some(bytes) if length.is_none_or(|earlier| earlier == bytes) => {
+                    length = Some(bytes)
+                }
                 _ => return HeadParse::Garbage("a length that cannot be read"),
             },
             11 if field.name.eq_ignore_ascii_case("retry-after") => {
-                head.retry_after_s = number_of(field.value).and_then(|seconds| u32::try_from(seconds).ok());
+                head.retry_after_s =
+                    number_of(field.value).and_then(|seconds| u32::try_from(seconds).ok());
             }
             10 if field.name.eq_ignore_ascii_case("connection") => {
                 head.closes |= field.value.eq_ignore_ascii_case(b"close");
             }
             17 if field.name.eq_ignore_ascii_case("transfer-encoding") => {
-                return HeadParse::Garbage("an answer in chunks, which the calls made under load do not use");
+                return HeadParse::Garbage(
+                    "an answer in chunks, which the calls made under load do not use",
+                );
             }
             _ => {}
         }
@@ -155,7 +166,13 @@ mod tests {
         for cut in 0..head_bytes {
             assert_eq!(parse_head(&text[..cut]), HeadParse::Incomplete, "cut at {cut}");
         }
-        let head = AnswerHead { status: 503, head_bytes, body_bytes: 2, closes: true, retry_after_s: Some(3) };
+        let head = AnswerHead {
+            status: 503,
+            head_bytes,
+            body_bytes: 2,
+            closes: true,
+            retry_after_s: Some(3),
+        };
         assert_eq!(parse_head(text), HeadParse::Complete(head));
     }
 
@@ -171,7 +188,11 @@ mod tests {
             b"\x00\x01\x02\x03garbage",
         ];
         for text in table {
-            assert!(matches!(parse_head(text), HeadParse::Garbage(_)), "{}", String::from_utf8_lossy(text));
+            assert!(
+                matches!(parse_head(text), HeadParse::Garbage(_)),
+                "{}",
+                String::from_utf8_lossy(text)
+            );
         }
     }
 

@@ -68,14 +68,24 @@ fn each_index_is_asked_for_once_over_all_threads() {
     let seen: Vec<AtomicU64> = (0..1_000).map(|_| AtomicU64::new(0)).collect();
     let requests = |index: u64, out: &mut Vec<u8>| {
         let body = index.to_string();
-        out.extend_from_slice(format!("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes());
+        out.extend_from_slice(
+            format!(
+                "POST / HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            )
+            .as_bytes(),
+        );
         index < 1_000
     };
     let answers = |index: u64, status: u16, body: &[u8]| {
         assert_eq!((status, std::str::from_utf8(body).unwrap()), (200, index.to_string().as_str()));
         seen[index as usize].fetch_add(1, Ordering::Relaxed);
     };
-    let options = SaturateOptions { requests: &requests, answers: Some(&answers), ..options(address, u64::MAX) };
+    let options = SaturateOptions {
+        requests: &requests,
+        answers: Some(&answers),
+        ..options(address, u64::MAX)
+    };
     saturate(&options).unwrap();
     assert!(seen.iter().all(|count| count.load(Ordering::Relaxed) == 1));
 }
@@ -107,24 +117,34 @@ fn answers_in_small_pieces_are_put_together() {
         }
     });
     let hello = |_: u64, status: u16, body: &[u8]| assert_eq!((status, body), (409, &b"hello"[..]));
-    let result = saturate(&SaturateOptions { answers: Some(&hello), ..options(address, 100) }).unwrap();
+    let result =
+        saturate(&SaturateOptions { answers: Some(&hello), ..options(address, 100) }).unwrap();
     assert_eq!(result.statuses[&409], 100);
 }
 
 #[test]
 fn long_answers_are_read_whole() {
     let address = support::serve(|_| async move { support::answer(200, vec![b'x'; 300_000]) });
-    let whole = |_: u64, _: u16, body: &[u8]| assert!(body.len() == 300_000 && body.iter().all(|byte| *byte == b'x'));
-    let result = saturate(&SaturateOptions { answers: Some(&whole), ..options(address, 50) }).unwrap();
+    let whole = |_: u64, _: u16, body: &[u8]| {
+        assert!(body.len() == 300_000 && body.iter().all(|byte| *byte == b'x'))
+    };
+    let result =
+        saturate(&SaturateOptions { answers: Some(&whole), ..options(address, 50) }).unwrap();
     assert_eq!(result.requests, 50);
 }
 
 #[test]
 fn garbage_is_named_and_does_not_stop_the_run() {
-    for text in [&b"I am not HTTP at all\r\n\r\n"[..], b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200 OK\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
-        let address = raw(move |mut stream, _| {
-            while take_request(&mut stream) && stream.write_all(text).is_ok() {}
-        });
+    for text in [
+        &b"I am not HTTP at all\r\n\r\n"[..],
+        b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200 OK\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ] {
+        let address = raw(
+            move |mut stream, _| {
+                while take_request(&mut stream) && stream.write_all(text).is_ok() {}
+            },
+        );
         let result = saturate(&options(address, 40)).unwrap();
         assert_eq!((result.requests, result.failures[&Failure::Garbage]), (0, 40));
     }
@@ -137,7 +157,9 @@ fn a_server_that_says_close_is_obeyed() {
     let address = raw(move |mut stream, _| {
         counted.fetch_add(1, Ordering::Relaxed);
         if take_request(&mut stream) {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").unwrap();
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+                .unwrap();
             // Nothing more may come on this connection.
             assert_eq!(stream.read(&mut [0u8; 1]).unwrap_or(0), 0);
         }
@@ -150,7 +172,8 @@ fn a_server_that_says_close_is_obeyed() {
 #[test]
 fn a_server_that_never_answers_times_out() {
     let address = raw(|mut stream, _| while take_request(&mut stream) {});
-    let options = SaturateOptions { request_timeout: Duration::from_millis(200), ..options(address, 8) };
+    let options =
+        SaturateOptions { request_timeout: Duration::from_millis(200), ..options(address, 8) };
     let result = saturate(&options).unwrap();
     assert_eq!((result.requests, result.failures[&Failure::TimedOut]), (0, 8));
 }
@@ -160,7 +183,11 @@ fn a_server_that_is_not_there_is_refused_and_not_stormed() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let result = saturate(&SaturateOptions { duration: Duration::from_millis(600), ..options(address, u64::MAX) }).unwrap();
+    let result = saturate(&SaturateOptions {
+        duration: Duration::from_millis(600),
+        ..options(address, u64::MAX)
+    })
+    .unwrap();
     let refused = result.failures[&Failure::Refused];
     // Four places rest after each refusal; without the rest there would be tens of thousands.
     assert!((4..400).contains(&refused), "{refused}");
@@ -186,9 +213,16 @@ fn a_stall_of_the_server_shows_in_the_response_time() {
         seed: 1,
         drop_after: Duration::from_secs(60),
     };
-    let result = saturate(&SaturateOptions { connections: 1, threads: 1, pace, ..options(address, u64::MAX) }).unwrap();
+    let result = saturate(&SaturateOptions {
+        connections: 1,
+        threads: 1,
+        pace,
+        ..options(address, u64::MAX)
+    })
+    .unwrap();
     assert_eq!((result.requests, result.dropped), (400, 0));
-    let slow = |latency: &loadtest::latency::Latency| latency.histogram().count_between(250_000, u64::MAX);
+    let slow =
+        |latency: &loadtest::latency::Latency| latency.histogram().count_between(250_000, u64::MAX);
     let (response, service) = (slow(&result.response), slow(&result.service));
     // 200 requests were due during the stall; three quarters of them waited 250 ms or more. Each slow
     // exchange, of whatever cause, keeps at least 50 others waiting, up to the end of the plan.
@@ -209,7 +243,13 @@ fn requests_that_wait_too_long_for_a_connection_are_dropped() {
         seed: 1,
         drop_after: Duration::from_millis(100),
     };
-    let result = saturate(&SaturateOptions { connections: 1, threads: 1, pace, ..options(address, u64::MAX) }).unwrap();
+    let result = saturate(&SaturateOptions {
+        connections: 1,
+        threads: 1,
+        pace,
+        ..options(address, u64::MAX)
+    })
+    .unwrap();
     assert_eq!(result.requests + result.dropped, 100);
     assert!(result.dropped >= 50, "{}", result.dropped);
     assert!(result.failures.is_empty());

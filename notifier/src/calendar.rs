@@ -5,7 +5,7 @@
 use domain::time::DAY_MS;
 use domain::time::TAIPEI_OFFSET_MS;
 use domain::{Day, Millis};
-use jiff::ToSpan as _;
+use jiff::Span;
 use jiff::civil::Date;
 
 /// Days whose figures are kept: texts of one minute name few of them.
@@ -43,7 +43,8 @@ impl Calendar {
         }
         let epoch = Date::constant(1970, 1, 1);
         let limit = if day.0 < 0 { Date::constant(1, 1, 1) } else { Date::constant(9999, 12, 31) };
-        let date = epoch.checked_add(i64::from(day.0).days()).unwrap_or(limit);
+        let date = Span::new().try_days(day.0).and_then(|days| epoch.checked_add(days));
+        let date = date.unwrap_or(limit);
         let civil = Civil {
             year: date.year(),
             month: date.month(),

@@ -385,7 +385,7 @@ mod tests {
         let lines = lines(&folder.path().join("outbox"));
         let read: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
         let expected = serde_json::json!({
-            "reference": "0-1-0", "at": "2026-11-23T16:00:00+08:00", "to": "0912345678",
+            "reference": "0-1-0", "at": "2026-11-23T08:00:00+08:00", "to": "0912345678",
             "text": "預約成功 \"9\"\n"
         });
         assert_eq!((lines.len(), read), (1, expected));

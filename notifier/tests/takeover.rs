@@ -71,10 +71,14 @@ fn a_second_notifier_waits_and_takes_over_when_the_first_is_gone() {
     let first = start(&world, &journal, shared_config(folder.path(), "first", 400), &provider);
     first.wait_until("it is active", |status| status.phase() == NotifierPhase::Active);
     first.wait_for(world.last());
-    let second = start(&world, &journal, shared_config(folder.path(), "second", 400), &provider);
+    let second = start(&world, &journal, shared_config(folder.path(), "second", 4_000), &provider);
     second.wait_until("it stands by", |status| status.phase() == NotifierPhase::Standby);
-    // The first lives on, with nothing to do, for longer than its silence would be taken for its end.
-    std::thread::sleep(std::time::Duration::from_millis(900));
+    // The first lives on with nothing to do, and says so.
+    let beats = || {
+        let (_, records) = read_deliveries(&*journal);
+        records.iter().filter(|record| matches!(record, DeliveryRecord::Beat { epoch: 1 })).count()
+    };
+    first.wait_until("it has been heard of several times", |_| beats() >= 3);
     assert_eq!(second.status.phase(), NotifierPhase::Standby);
     first.end().unwrap();
     second.wait_until("it is active", |status| status.phase() == NotifierPhase::Active);

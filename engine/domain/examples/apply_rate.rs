@@ -1,11 +1,11 @@
 //! How fast one core decides full bookings, and how much memory people and bookings take.
 //!
-//! `cargo run --release -p domain --example apply_rate -- [people] [bookings] [seed] [group]`
+//! `cargo run --release -p domain --example apply_rate -- [people] [bookings] [seed] [window]`
 //!
 //! Registers people, then lets them book in random order, each once: eligibility with category,
-//! cut-off and staggered openings, retry key, place, event, change record. Timed are `prefetch` and
-//! `apply` and the taking of changes, group by group; making the commands is not. Memory is the growth
-//! of the resident pages of this process.
+//! cut-off and staggered openings, retry key, place, event, change record. Timed are `prefetch`,
+//! `apply`, dropping the events and the taking of changes; making the commands is not. Memory is the
+//! growth of the resident pages of this process, retry keys and events in flight included.
 
 // A measurement needs a clock, arguments and a place to print; the rules it measures do not.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
@@ -20,6 +20,13 @@ use domain::*;
 /// Changes are taken, as for a checkpoint, whenever so many have gathered.
 const TAKE_BYTES: usize = 8 << 20;
 
+/// Commands made at a time, outside the timing.
+const GROUP_COMMANDS: usize = 512;
+
+/// Commands of one timed segment: many page faults long, so that each carries its share of them, and
+/// short enough to fall between two disturbances by other programs.
+const SEGMENT_COMMANDS: usize = 8_192;
+
 const SITES: u32 = 2_500;
 const DAYS: i32 = 7;
 const SLOTS_PER_DAY: u16 = 16;
@@ -31,76 +38,98 @@ fn main() {
     let people: u64 = arguments.next().unwrap_or(23_500_000);
     let bookings: u64 = arguments.next().unwrap_or(people).min(people);
     let seed: u64 = arguments.next().unwrap_or(1);
-    let group: usize = arguments.next().unwrap_or(512) as usize;
+    let window = arguments.next().unwrap_or(64) as usize;
 
     let mut run = Run {
         state: State::new(),
         events: Vec::new(),
         changes: Vec::new(),
+        window,
+        confirmed: 0,
         timed: Duration::ZERO,
-        groups: Vec::new(), pf: Vec::new(), ap: Vec::new(),
+        segment: (Duration::ZERO, 0),
+        segments: Vec::with_capacity(people as usize / SEGMENT_COMMANDS * 2 + 10),
     };
     announce(&mut run, bookings);
     let before = resident_bytes();
-    register_all(&mut run, people, seed, group);
+    register_all(&mut run, people, seed);
     let registering = std::mem::take(&mut run.timed);
-    run.groups.clear(); run.pf.clear(); run.ap.clear();
     let registered = resident_bytes();
-    let confirmed = book_all(&mut run, people, bookings, seed, group);
+    run.segments.clear();
+    run.segment = (Duration::ZERO, 0);
+    book_all(&mut run, people, bookings, seed);
     let booked = resident_bytes();
 
-    let ns = run.timed.as_nanos() as f64 / bookings as f64;
-    println!("people               {people}");
-    println!("register             {:.1} ns", registering.as_nanos() as f64 / people as f64);
+    let mean = run.timed.as_nanos() as f64 / bookings as f64;
+    run.segments.sort_by(f64::total_cmp);
+    let of_segments = |part: usize| run.segments.get(run.segments.len() * part / 100).copied();
+    let median = of_segments(50).unwrap_or(mean);
+    let quiet = of_segments(5).unwrap_or(mean);
+    println!("people                      {people}");
+    println!("registration                {:.1} ns", registering.as_nanos() as f64 / people as f64);
     println!(
-        "bookings             {bookings}, {confirmed} confirmed, seed {seed}, groups of {group}"
+        "bookings                    {bookings} ({} confirmed), seed {seed}, windows of {window}",
+        run.confirmed
     );
-    println!("booking              {ns:.1} ns");
-    println!("bookings per second  {:.2} M", 1e3 / ns);
-    run.groups.sort_by(f32::total_cmp); run.pf.sort_by(f32::total_cmp); run.ap.sort_by(f32::total_cmp); println!("pf {} ap {}", run.pf[run.pf.len()/2], run.ap[run.ap.len()/2]);
-    let median = run.groups[run.groups.len() / 2];
-    println!("median group         {median:.1} ns (groups in which nothing else ran)");
-    println!("bytes per registrant {:.1}", (registered - before) as f64 / people as f64);
-    println!("bytes per booking    {:.1}", (booked - registered) as f64 / bookings as f64);
+    println!("booking, mean               {mean:.1} ns");
+    println!("booking, median segment     {median:.1} ns");
+    println!("booking, quietest twentieth {quiet:.1} ns");
+    println!(
+        "bookings per second         {:.2} M (mean), {:.2} M (median segment)",
+        1e3 / mean,
+        1e3 / median
+    );
+    println!("bytes per registrant        {:.1}", (registered - before) as f64 / people as f64);
+    println!("bytes per booking           {:.1}", (booked - registered) as f64 / bookings as f64);
 }
 
 struct Run {
     state: State,
     events: Vec<Event>,
     changes: Vec<u8>,
+    /// Commands prefetched together.
+    window: usize,
+    confirmed: u64,
     timed: Duration,
-    /// Nanoseconds per command, by group.
-    groups: Vec<f32>,pf: Vec<f32>, ap: Vec<f32>,
+    /// Time and commands of the segment under way.
+    segment: (Duration, usize),
+    /// Nanoseconds per command of each full segment.
+    segments: Vec<f64>,
 }
 
 impl Run {
-    /// One group as the writer takes it; returns how many bookings it confirmed.
-    fn group(&mut self, commands: &[Envelope]) -> u64 {
-        let start = Instant::now();
-        self.state.prefetch(commands);
-        let pf = start.elapsed();
-        for envelope in commands {
-            self.state.apply(&envelope.command, NOW, &mut self.events);
+    /// Some commands as the writer takes them: window by window, events taken away one command after
+    /// the other.
+    fn take(&mut self, commands: &[Envelope]) {
+        for window in commands.chunks(self.window) {
+            let start = Instant::now();
+            self.state.prefetch(window);
+            for envelope in window {
+                self.state.apply(&envelope.command, NOW, &mut self.events);
+                self.confirmed +=
+                    u64::from(matches!(self.events.last(), Some(Event::Confirmed { .. })));
+                self.events.clear();
+            }
+            if self.state.changes_bytes() > TAKE_BYTES {
+                self.changes.clear();
+                self.state.take_changes(&mut self.changes);
+            }
+            self.count(start.elapsed(), window.len());
         }
-        if self.state.changes_bytes() > TAKE_BYTES {
-            self.changes.clear();
-            self.state.take_changes(&mut self.changes);
-        }
-        let mut took = start.elapsed();
-        self.pf.push(pf.as_nanos() as f32 / commands.len() as f32);
-        self.ap.push((took-pf).as_nanos() as f32 / commands.len() as f32);
-        let confirmed = |event: &&Event| matches!(event, Event::Confirmed { .. });
-        let count = self.events.iter().filter(confirmed).count() as u64;
-        let start = Instant::now();
-        self.events.clear();
-        took += start.elapsed();
+    }
+
+    fn count(&mut self, took: Duration, commands: usize) {
         self.timed += took;
-        self.groups.push(took.as_nanos() as f32 / commands.len() as f32);
-        count
+        self.segment.0 += took;
+        self.segment.1 += commands;
+        if self.segment.1 >= SEGMENT_COMMANDS {
+            self.segments.push(self.segment.0.as_nanos() as f64 / self.segment.1 as f64);
+            self.segment = (Duration::ZERO, 0);
+        }
     }
 
     fn one(&mut self, command: Command) {
-        self.group(&[Envelope { origin: Origin(0), command }]);
+        self.take(&[Envelope { origin: Origin(0), command }]);
     }
 }
 
@@ -178,8 +207,8 @@ fn import(run: &mut Run, kind: ImportKind, chunks: Vec<ImportRows>) {
     run.one(Command::ImportCommit { import: 1, rows: count, hash });
 }
 
-fn register_all(run: &mut Run, people: u64, seed: u64, group: usize) {
-    let mut commands = Vec::with_capacity(group);
+fn register_all(run: &mut Run, people: u64, seed: u64) {
+    let mut commands = Vec::with_capacity(GROUP_COMMANDS);
     for number in 0..people {
         let key = u128::from(mix(seed ^ number)) << 64 | u128::from(mix(!seed ^ number));
         commands.push(Envelope {
@@ -200,18 +229,17 @@ fn register_all(run: &mut Run, people: u64, seed: u64, group: usize) {
                 retry: retry(number, 1),
             },
         });
-        if commands.len() == group || number + 1 == people {
-            run.group(&commands);
+        if commands.len() == GROUP_COMMANDS || number + 1 == people {
+            run.take(&commands);
             commands.clear();
         }
     }
 }
 
-fn book_all(run: &mut Run, people: u64, bookings: u64, seed: u64, group: usize) -> u64 {
+fn book_all(run: &mut Run, people: u64, bookings: u64, seed: u64) {
     let slots = u64::from(run.state.slots_count());
     let mut order = Shuffled::new(people, seed);
-    let mut commands = Vec::with_capacity(group);
-    let mut confirmed = 0;
+    let mut commands = Vec::with_capacity(GROUP_COMMANDS);
     for number in 0..bookings {
         let person = order.next();
         commands.push(Envelope {
@@ -223,12 +251,11 @@ fn book_all(run: &mut Run, people: u64, bookings: u64, seed: u64, group: usize) 
                 retry: retry(person, 2),
             },
         });
-        if commands.len() == group || number + 1 == bookings {
-            confirmed += run.group(&commands);
+        if commands.len() == GROUP_COMMANDS || number + 1 == bookings {
+            run.take(&commands);
             commands.clear();
         }
     }
-    confirmed
 }
 
 fn retry(person: u64, use_: u64) -> RetryKey {

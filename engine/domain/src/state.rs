@@ -27,7 +27,7 @@ pub(crate) mod layout;
 mod load;
 mod packing;
 pub(crate) mod people;
-mod prefetch;
+pub(crate) mod prefetch;
 mod record;
 mod recorder;
 pub(crate) mod slots;

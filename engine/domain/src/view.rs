@@ -29,7 +29,9 @@ mod places;
 
 use std::sync::Arc;
 
+use crate::codec::EventGroup;
 use crate::eligibility::{self, Facts};
+use crate::state::prefetch;
 use crate::{
     BookingNumber, Day, KeyHash, Millis, PeriodNumber, PersonKey, PersonNumber, Rejection,
     Sequence, SiteNumber, SlotNumber,
@@ -92,6 +94,22 @@ impl View {
         self.sequence = self.sequence.max(sequence);
         self.now = self.now.max(at);
         self.figures.commands = self.sequence.0;
+    }
+
+    /// Asks for the memory that a group of events will need, so that absorbing it does not wait for
+    /// each line in turn. Changes nothing; worth its cost for the group absorbed next.
+    pub fn prefetch(&self, group: &EventGroup<'_>) {
+        group.glimpses(|seen| {
+            self.people.prefetch(seen.person, seen.key.as_ref());
+            if let Some(slot) = seen.slot {
+                prefetch::read(self.catalogue.slot(slot));
+                self.bookings.prefetch(slot);
+            }
+        });
+        // By now the first lists have come, and tell where they end.
+        group.glimpses(|seen| {
+            seen.slot.into_iter().for_each(|slot| self.bookings.prefetch_end(slot))
+        });
     }
 
     /// The last command absorbed.

@@ -119,6 +119,7 @@ fn fold(view: &mut View, sequence: Sequence, at: Millis, events: &[Event]) {
     let mut bytes = Vec::new();
     writer.finish([0; 32], &mut bytes);
     let group = EventGroup::decode(&bytes).expect("a group just written");
+    view.prefetch(&group);
     let mut read = Vec::new();
     group
         .for_each(|sequence, _, _, event| {

@@ -14,17 +14,17 @@ use crate::text::{instant, names};
 
 /// What is announced at one moment.
 #[derive(Debug)]
-pub struct Notices {
+pub(crate) struct Notices {
     /// `GET /v1/home`.
-    pub home: Prepared,
+    pub(crate) home: Prepared,
     /// `GET /v1/periods` without a token.
-    pub list: Prepared,
+    pub(crate) list: Prepared,
     /// `GET /v1/periods/{number}` without a token, by number.
-    pub single: Vec<(PeriodNumber, Prepared)>,
+    pub(crate) single: Vec<(PeriodNumber, Prepared)>,
     /// The periods, by number.
-    pub periods: Vec<PeriodEntry>,
+    pub(crate) periods: Vec<PeriodEntry>,
     /// When any of it next changes by itself.
-    pub change_at: Option<Millis>,
+    pub(crate) change_at: Option<Millis>,
 }
 
 impl Default for Notices {
@@ -41,7 +41,7 @@ impl Default for Notices {
 
 impl Notices {
     /// What is announced now.
-    pub fn of(view: &View, at: Millis) -> Notices {
+    pub(crate) fn of(view: &View, at: Millis) -> Notices {
         let periods: Vec<PeriodEntry> = view.catalogue.periods().cloned().collect();
         let values: Vec<Value> = periods.iter().map(|entry| period(entry, at)).collect();
         let shown = periods.iter().zip(&values);
@@ -68,7 +68,7 @@ impl Notices {
 }
 
 /// A period as everyone may know it.
-pub fn period(entry: &PeriodEntry, at: Millis) -> Value {
+pub(crate) fn period(entry: &PeriodEntry, at: Millis) -> Value {
     let period = &entry.period;
     let state = match entry.state(at) {
         PeriodState::Coming => "coming",

@@ -22,13 +22,13 @@ use crate::shed;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Wish {
+pub(crate) struct Wish {
     period: PeriodNumber,
     slot: SlotNumber,
 }
 
 /// `POST /v1/bookings`
-pub async fn post(core: &Core, head: &Parts, body: Incoming) -> Result<Reply, Problem> {
+pub(crate) async fn post(core: &Core, head: &Parts, body: Incoming) -> Result<Reply, Problem> {
     let caller = core.caller(&head.headers)?;
     let key_bytes_max = core.context.config.request.idempotency_key_bytes_max;
     if client_key(&head.headers, key_bytes_max)?.is_none() {
@@ -56,7 +56,7 @@ pub async fn post(core: &Core, head: &Parts, body: Incoming) -> Result<Reply, Pr
 }
 
 /// `PUT /v1/bookings/mine?period=`
-pub async fn put(core: &Core, head: &Parts, body: Incoming) -> Result<Reply, Problem> {
+pub(crate) async fn put(core: &Core, head: &Parts, body: Incoming) -> Result<Reply, Problem> {
     let caller = core.caller(&head.headers)?;
     let query = Query::of(head.uri.query());
     let period = period_number(query.required("period")?)?;
@@ -107,9 +107,14 @@ impl Wish {
     /// Reads `{"period":2,"slot":123}`: at a glance when it is just that, else with all the care that
     /// a wrong body needs to be told what is wrong.
     fn read(bytes: &[u8]) -> Result<Wish, Problem> {
-        if let Some(wish) = Wish::glance(bytes) {
-            return Ok(wish);
+        match Wish::glance(bytes) {
+            Some(wish) => Ok(wish),
+            None => Wish::read_with_care(bytes),
         }
+    }
+
+    /// The whole JSON grammar.
+    pub(crate) fn read_with_care(bytes: &[u8]) -> Result<Wish, Problem> {
         let wish = json::read(bytes, |node, errors| {
             let mut fields = Fields::of(node, "", errors)?;
             let period = fields.number("period", 1, u32::from(u16::MAX), errors);
@@ -124,7 +129,7 @@ impl Wish {
     }
 
     /// The same in plain digits, in either order, or `None` when anything is unusual.
-    fn glance(bytes: &[u8]) -> Option<Wish> {
+    pub(crate) fn glance(bytes: &[u8]) -> Option<Wish> {
         let mut rest = skip(bytes.trim_ascii(), b"{")?;
         let (mut period, mut slot) = (None, None);
         loop {
@@ -178,7 +183,7 @@ fn digits(bytes: &[u8]) -> Option<(u64, &[u8])> {
 
 impl Core {
     /// What a body of a public call may be.
-    pub fn allowance(&self) -> Allowance {
+    pub(crate) fn allowance(&self) -> Allowance {
         let limits = &self.context.config.limits;
         Allowance {
             bytes_max: limits.body_bytes_max,

@@ -15,14 +15,14 @@ use crate::reply::{JSON, Prepared, Reply};
 const REGIONS_AGE_S: u32 = 3_600;
 
 /// `GET /v1/home`
-pub fn home(core: &Core, head: &Parts) -> Result<Reply, Problem> {
+pub(crate) fn home(core: &Core, head: &Parts) -> Result<Reply, Problem> {
     expect_caught_up(core)?;
     let published = core.context.availability.published();
     Ok(published.notices.home.reply(&head.headers, JSON, 1, false))
 }
 
 /// `GET /v1/regions`
-pub fn regions(head: &Parts) -> Reply {
+pub(crate) fn regions(head: &Parts) -> Reply {
     static REGIONS: LazyLock<Prepared> = LazyLock::new(prepare);
     REGIONS.reply(&head.headers, JSON, REGIONS_AGE_S, false)
 }

@@ -19,7 +19,7 @@ use crate::reply::{Reply, private_value};
 use crate::text::instant;
 
 /// `POST /v1/identity`
-pub async fn post(core: &Core, head: &Parts, body: Incoming) -> Result<Reply, Problem> {
+pub(crate) async fn post(core: &Core, head: &Parts, body: Incoming) -> Result<Reply, Problem> {
     body::expect_type(&head.headers, "application/json")?;
     let bytes = body::read(body, core.allowance()).await?;
     let claim = strict::read(&bytes, |node, errors| {

@@ -41,7 +41,7 @@ struct Form {
 }
 
 /// `POST /v1/intents`
-pub async fn post(core: &Core, head: &Parts, body: Incoming) -> Result<Reply, Problem> {
+pub(crate) async fn post(core: &Core, head: &Parts, body: Incoming) -> Result<Reply, Problem> {
     let (request, form, id_number, attested) = read(core, head, body, Asked::Register).await?;
     let command = Command::Register {
         person: request.caller.key,
@@ -54,7 +54,7 @@ pub async fn post(core: &Core, head: &Parts, body: Incoming) -> Result<Reply, Pr
 }
 
 /// `PUT /v1/intents/mine`
-pub async fn put(core: &Core, head: &Parts, body: Incoming) -> Result<Reply, Problem> {
+pub(crate) async fn put(core: &Core, head: &Parts, body: Incoming) -> Result<Reply, Problem> {
     let (request, form, id_number, attested) = read(core, head, body, Asked::Modify).await?;
     let command = Command::Modify {
         person: request.caller.reference(),

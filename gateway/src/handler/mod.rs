@@ -3,7 +3,7 @@
 //! A handler gives a reply or a [`Problem`]; the problem is worded here, in the caller's language. What
 //! this module does not do: sockets, limits of the header (`server`, `connection`).
 
-mod booking;
+pub(crate) mod booking;
 mod home;
 mod identity;
 mod intent;
@@ -29,7 +29,7 @@ use crate::server::Listener;
 use crate::{openapi, operator};
 
 /// Handles a request of either listener.
-pub async fn answer(
+pub(crate) async fn answer(
     core: &Core,
     listener: Listener,
     from: SocketAddr,
@@ -63,7 +63,7 @@ async fn public(core: &Core, from: SocketAddr, head: &Parts, body: Incoming) -> 
 }
 
 /// Words a problem in the caller's language.
-pub fn worded(core: &Core, head: &Parts, problem: Problem) -> Reply {
+pub(crate) fn worded(core: &Core, head: &Parts, problem: Problem) -> Reply {
     problem.into_reply(Language::of(&head.headers), &core.request_id())
 }
 

@@ -15,7 +15,7 @@ use crate::reply::{Reply, private_json};
 use crate::retry::{Asked, Request, Standing};
 
 /// `GET /v1/bookings/mine?period=`
-pub async fn get(core: &Core, head: &Parts) -> Result<Reply, Problem> {
+pub(crate) async fn get(core: &Core, head: &Parts) -> Result<Reply, Problem> {
     let caller = core.caller(&head.headers)?;
     let query = Query::of(head.uri.query());
     let period = period_number(query.required("period")?)?;
@@ -43,7 +43,7 @@ pub async fn get(core: &Core, head: &Parts) -> Result<Reply, Problem> {
 }
 
 /// `DELETE /v1/bookings/mine?period=`
-pub async fn delete(core: &Core, head: &Parts) -> Result<Reply, Problem> {
+pub(crate) async fn delete(core: &Core, head: &Parts) -> Result<Reply, Problem> {
     let caller = core.caller(&head.headers)?;
     let query = Query::of(head.uri.query());
     let period = period_number(query.required("period")?)?;

@@ -13,7 +13,7 @@ use crate::reply::{Reply, private_json, private_value};
 use crate::retry::{Asked, Request, Standing};
 
 /// `GET /v1/intents/mine`
-pub async fn get(core: &Core, head: &Parts) -> Result<Reply, Problem> {
+pub(crate) async fn get(core: &Core, head: &Parts) -> Result<Reply, Problem> {
     let caller = core.caller(&head.headers)?;
     core.view_reached(caller.seen_sequence).await?;
     let intent = words::held_intent(core, &caller)?.ok_or(Slug::NotFound)?;
@@ -21,7 +21,7 @@ pub async fn get(core: &Core, head: &Parts) -> Result<Reply, Problem> {
 }
 
 /// `DELETE /v1/intents/mine`
-pub async fn delete(core: &Core, head: &Parts) -> Result<Reply, Problem> {
+pub(crate) async fn delete(core: &Core, head: &Parts) -> Result<Reply, Problem> {
     let caller = core.caller(&head.headers)?;
     let scope = PeriodNumber::INTENTS;
     let request = Request::new(core, caller, &head.headers, scope, Asked::Withdraw, &[])?;

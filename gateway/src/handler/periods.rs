@@ -18,7 +18,7 @@ use crate::reply::{JSON, Reply, private_value};
 use crate::text::instant;
 
 /// `GET /v1/periods`
-pub async fn list(core: &Core, head: &Parts) -> Result<Reply, Problem> {
+pub(crate) async fn list(core: &Core, head: &Parts) -> Result<Reply, Problem> {
     let Some(caller) = optional_caller(core, head)? else {
         expect_caught_up(core)?;
         let published = core.context.availability.published();
@@ -38,7 +38,7 @@ pub async fn list(core: &Core, head: &Parts) -> Result<Reply, Problem> {
 }
 
 /// `GET /v1/periods/{number}`
-pub async fn one(core: &Core, head: &Parts, number: &str) -> Result<Reply, Problem> {
+pub(crate) async fn one(core: &Core, head: &Parts, number: &str) -> Result<Reply, Problem> {
     let number = period_number(number)?;
     let Some(caller) = optional_caller(core, head)? else {
         expect_caught_up(core)?;

@@ -14,7 +14,7 @@ use crate::regions::regions;
 use crate::reply::{JSON, Reply};
 
 /// `GET /v1/periods/{number}/sites?county=&district=`
-pub fn sites(core: &Core, head: &Parts, number: &str) -> Result<Reply, Problem> {
+pub(crate) fn sites(core: &Core, head: &Parts, number: &str) -> Result<Reply, Problem> {
     expect_caught_up(core)?;
     let query = Query::of(head.uri.query());
     let county = query.parsed("county", Reason::UnknownCounty, |code| {
@@ -33,7 +33,7 @@ pub fn sites(core: &Core, head: &Parts, number: &str) -> Result<Reply, Problem> 
 }
 
 /// `GET /v1/periods/{number}/slots?site=&date=`
-pub fn slots(core: &Core, head: &Parts, number: &str) -> Result<Reply, Problem> {
+pub(crate) fn slots(core: &Core, head: &Parts, number: &str) -> Result<Reply, Problem> {
     expect_caught_up(core)?;
     let query = Query::of(head.uri.query());
     let id = query.required("site")?;
@@ -66,7 +66,7 @@ fn reply(
 ///
 /// # Errors
 /// 404: nothing but a number is the address of a period.
-pub fn period_number(text: &str) -> Result<PeriodNumber, Problem> {
+pub(crate) fn period_number(text: &str) -> Result<PeriodNumber, Problem> {
     let plain = text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = plain.then(|| text.parse().ok()).flatten();
     match number {

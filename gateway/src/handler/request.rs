@@ -27,7 +27,7 @@ enum Found {
 }
 
 /// `GET /v1/requests/{receipt}?wait=`
-pub async fn get(core: &Core, head: &Parts, receipt: &str) -> Result<Reply, Problem> {
+pub(crate) async fn get(core: &Core, head: &Parts, receipt: &str) -> Result<Reply, Problem> {
     let caller = core.caller(&head.headers)?;
     let query = Query::of(head.uri.query());
     let wait_s_max = u64::from(core.context.config.request.wait_s_max);

@@ -23,7 +23,7 @@ use crate::text::{instant, push_minute, push_number, quoted};
 const BOOKING_BYTES: usize = 512;
 
 /// `{"number",…,"vaccine"}` of a booking.
-pub fn booking(
+pub(crate) fn booking(
     core: &Core,
     language: Language,
     number: BookingNumber,
@@ -80,7 +80,7 @@ fn push_site_and_times(out: &mut String, site: &str, slot: &Slot, vaccine: &str)
 }
 
 /// `{"outcome":"confirmed","receipt":…}` with one more member, if any.
-pub fn confirmed(receipt: &str, member: Option<(&str, &str)>) -> String {
+pub(crate) fn confirmed(receipt: &str, member: Option<(&str, &str)>) -> String {
     let mut out = String::with_capacity(BOOKING_BYTES + 128);
     out.push_str("{\"outcome\":\"confirmed\",\"receipt\":\"");
     out.push_str(receipt);
@@ -96,26 +96,26 @@ pub fn confirmed(receipt: &str, member: Option<(&str, &str)>) -> String {
 }
 
 /// What is shown of an intent.
-pub struct IntentWords<'a> {
+pub(crate) struct IntentWords<'a> {
     /// Registration serial number; unknown once the intent has ended.
-    pub serial: Option<u32>,
+    pub(crate) serial: Option<u32>,
     /// When it was registered.
-    pub completed_at: Option<Millis>,
+    pub(crate) completed_at: Option<Millis>,
     /// Masked.
-    pub id_number: String,
+    pub(crate) id_number: String,
     /// As the person wrote it.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// Mobile number.
-    pub phone: &'a str,
+    pub(crate) phone: &'a str,
     /// Region, language and vaccines.
-    pub intent: &'a Intent,
+    pub(crate) intent: &'a Intent,
     /// Names of the vaccines.
-    pub vaccines: Vec<&'a str>,
+    pub(crate) vaccines: Vec<&'a str>,
 }
 
 impl IntentWords<'_> {
     /// As JSON.
-    pub fn value(&self) -> Value {
+    pub(crate) fn value(&self) -> Value {
         let county = regions().county(self.intent.county);
         let district = regions().district(self.intent.district);
         json!({
@@ -136,7 +136,7 @@ impl IntentWords<'_> {
 ///
 /// # Errors
 /// 500 when the contact data cannot be read.
-pub fn held_intent(core: &Core, caller: &Caller) -> Result<Option<Value>, Problem> {
+pub(crate) fn held_intent(core: &Core, caller: &Caller) -> Result<Option<Value>, Problem> {
     let found = {
         let view = core.context.view.read();
         let number = caller.number_in(&view);

@@ -12,10 +12,10 @@ use crate::import::json::{BodyErrors, Fields, Node};
 use crate::roster::{Credentials, LookupHash, Roster};
 
 /// As the contract names it.
-pub const NAME: &str = "document";
+pub(crate) const NAME: &str = "document";
 
 /// The method.
-pub struct Document;
+pub(crate) struct Document;
 
 /// The documents, in the order in which an answer names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,16 +13,16 @@ use crate::import::json::{BodyErrors, Fields};
 use crate::roster::Roster;
 
 /// The methods that this build offers, as the contract names them.
-pub const METHODS: [&str; 1] = [document::NAME];
+pub(crate) const METHODS: [&str; 1] = [document::NAME];
 
 /// A way of proving who one is.
-pub trait Method: Sync {
+pub(crate) trait Method: Sync {
     /// Reads its fields from the body and notes what is wrong with them.
     fn read(&self, fields: &mut Fields<'_>, errors: &mut BodyErrors) -> Option<Box<dyn Claim>>;
 }
 
 /// Somebody says who they are.
-pub trait Claim {
+pub(crate) trait Claim {
     /// Under what failed attempts are counted; the same for everyone who tries this person.
     fn attempt_key(&self, vault: &Vault) -> [u8; 16];
 
@@ -34,16 +34,16 @@ pub trait Claim {
 }
 
 /// A claim that held.
-pub struct Proven {
+pub(crate) struct Proven {
     /// Who it is.
-    pub person: PersonKey,
+    pub(crate) person: PersonKey,
     /// The ID number as typed, normalised.
-    pub id_number: IdNumber,
+    pub(crate) id_number: IdNumber,
 }
 
 /// A claim that did not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// Unknown person or wrong document: nobody is told which.
     NotConfirmed,
     /// It cannot be checked now.
@@ -51,6 +51,6 @@ pub enum Failure {
 }
 
 /// The method of this name.
-pub fn method(name: &str) -> Option<&'static dyn Method> {
+pub(crate) fn method(name: &str) -> Option<&'static dyn Method> {
     (name == document::NAME).then_some(&document::Document as &dyn Method)
 }

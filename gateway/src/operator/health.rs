@@ -139,6 +139,11 @@ fn metrics_text(context: &Context) -> String {
     }
     let counters = [
         (
+            "slotline_gateway_wakes_total",
+            "Wakes of cores by journal and view.",
+            context.inboxes.iter().map(|inbox| inbox.wakes()).sum(),
+        ),
+        (
             "slotline_view_dropped_groups_total",
             "Groups of events that did not continue what was read.",
             context.view.dropped(),

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use engine::{Engine, EngineConfig};
 use gateway::{GatewayConfig, GatewayHandle, ReadyCheck, serve};
+use journal::memory::MemoryConfig;
 use journal::{Journal, MemoryJournal};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -62,7 +63,7 @@ impl Person {
 impl House {
     /// A house with nothing in it.
     pub fn empty(adjust: impl FnOnce(&mut GatewayConfig)) -> House {
-        let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
+        let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new(MemoryConfig::default()));
         House::over(journal, adjust)
     }
 

@@ -24,7 +24,11 @@ pub(super) struct Holdings {
 }
 
 /// Judges every person.
-pub(super) fn judge(evidence: &Evidence, decisions: &[Decision], report: &mut AuditReport) -> Holdings {
+pub(super) fn judge(
+    evidence: &Evidence,
+    decisions: &[Decision],
+    report: &mut AuditReport,
+) -> Holdings {
     let asked = &evidence.history.asked;
     let mut order: Vec<usize> = (0..asked.len()).collect();
     order.sort_unstable_by_key(|place| (asked[*place].person, asked[*place].ordinal));
@@ -60,30 +64,50 @@ pub(super) fn judge(evidence: &Evidence, decisions: &[Decision], report: &mut Au
 }
 
 /// The booking after one more confirmed request.
-fn follow(held: Option<Held>, asked: &Asked, booking: Option<u64>, slot: Option<u32>, report: &mut AuditReport) -> Option<Held> {
+fn follow(
+    held: Option<Held>,
+    asked: &Asked,
+    booking: Option<u64>,
+    slot: Option<u32>,
+    report: &mut AuditReport,
+) -> Option<Held> {
     let person = asked.person;
     let wanted = match asked.action {
         Action::Book(slot) | Action::Move(slot) => slot,
         Action::Cancel => {
             if held.is_none() {
-                report.find(Check::NothingToChange, || format!("person {person}: a cancellation was confirmed without a booking"));
+                report.find(Check::NothingToChange, || {
+                    format!("person {person}: a cancellation was confirmed without a booking")
+                });
             }
             return None;
         }
     };
     if slot.is_some_and(|slot| slot != wanted) {
-        report.find(Check::WrongSlot, || format!("person {person}: asked for slot {wanted}, was given {slot:?}"));
+        report.find(Check::WrongSlot, || {
+            format!("person {person}: asked for slot {wanted}, was given {slot:?}")
+        });
     }
     match (asked.action, held) {
         (Action::Book(_), Some(earlier)) => report.find(Check::TwoBookings, || {
-            format!("person {person}: booking {booking:?} was confirmed beside booking {:?}", earlier.booking)
+            format!(
+                "person {person}: booking {booking:?} was confirmed beside booking {:?}",
+                earlier.booking
+            )
         }),
         (Action::Move(_), None) => {
-            report.find(Check::NothingToChange, || format!("person {person}: a move was confirmed without a booking"));
+            report.find(Check::NothingToChange, || {
+                format!("person {person}: a move was confirmed without a booking")
+            });
         }
-        (Action::Move(_), Some(earlier)) if earlier.booking.is_some() && booking.is_some() && earlier.booking != booking => {
+        (Action::Move(_), Some(earlier))
+            if earlier.booking.is_some() && booking.is_some() && earlier.booking != booking =>
+        {
             report.find(Check::WrongBookingNumber, || {
-                format!("person {person}: a move changed booking {:?} into {booking:?}", earlier.booking)
+                format!(
+                    "person {person}: a move changed booking {:?} into {booking:?}",
+                    earlier.booking
+                )
             });
         }
         _ => {}
@@ -92,23 +116,40 @@ fn follow(held: Option<Held>, asked: &Asked, booking: Option<u64>, slot: Option<
 }
 
 /// A booking number belongs to one person.
-fn own(numbers: &mut HashMap<u64, u64>, person: u64, booking: Option<u64>, report: &mut AuditReport) {
+fn own(
+    numbers: &mut HashMap<u64, u64>,
+    person: u64,
+    booking: Option<u64>,
+    report: &mut AuditReport,
+) {
     let Some(booking) = booking else { return };
     let owner = *numbers.entry(booking).or_insert(person);
     if owner != person {
-        report.find(Check::WrongBookingNumber, || format!("booking {booking} was given to person {owner} and person {person}"));
+        report.find(Check::WrongBookingNumber, || {
+            format!("booking {booking} was given to person {owner} and person {person}")
+        });
     }
 }
 
 /// What follows from the outcomes against what is shown; `seen` is `None` for who could not be asked.
-fn compare(person: u64, held: Option<Held>, seen: Option<Option<(u64, u32)>>, report: &mut AuditReport) {
+fn compare(
+    person: u64,
+    held: Option<Held>,
+    seen: Option<Option<(u64, u32)>>,
+    report: &mut AuditReport,
+) {
     match (held, seen) {
         (_, None) | (None, Some(None)) => {}
         (Some(held), Some(None)) => report.find(Check::BookingNotShown, || {
-            format!("person {person}: booking {:?} in slot {} was confirmed and is not shown", held.booking, held.slot)
+            format!(
+                "person {person}: booking {:?} in slot {} was confirmed and is not shown",
+                held.booking, held.slot
+            )
         }),
         (None, Some(Some((number, slot)))) => report.find(Check::BookingUnasked, || {
-            format!("person {person}: is shown booking {number} in slot {slot} and should have none")
+            format!(
+                "person {person}: is shown booking {number} in slot {slot} and should have none"
+            )
         }),
         (Some(held), Some(Some((number, slot)))) => {
             if held.slot != slot || held.booking.is_some_and(|booking| booking != number) {

@@ -65,25 +65,41 @@ fn compare_receipt<'a>(
     let Some(receipt) = told.receipt.as_deref() else { return };
     match known.receipt {
         Some(earlier) if earlier != receipt => {
-            report.find(Check::ReceiptNotUnique, || format!("{}: two receipts, {earlier} and {receipt}", name(asked)));
+            report.find(Check::ReceiptNotUnique, || {
+                format!("{}: two receipts, {earlier} and {receipt}", name(asked))
+            });
         }
         Some(_) => return,
         None => known.receipt = Some(receipt),
     }
     let owner = *owners.entry(receipt).or_insert(told.request);
     if owner != told.request {
-        report.find(Check::ReceiptNotUnique, || format!("{}: its receipt {receipt} belongs to another request too", name(asked)));
+        report.find(Check::ReceiptNotUnique, || {
+            format!("{}: its receipt {receipt} belongs to another request too", name(asked))
+        });
     }
 }
 
 /// A decided answer against the ones before it.
-fn compare_decided<'a>(known: &mut Answers<'a>, told: &'a Told, asked: &Asked, report: &mut AuditReport) {
+fn compare_decided<'a>(
+    known: &mut Answers<'a>,
+    told: &'a Told,
+    asked: &Asked,
+    report: &mut AuditReport,
+) {
     if told.source == Source::Send {
         match known.first_sent {
             None => known.first_sent = Some(told),
             Some(first) if (first.status, first.digest) == (told.status, told.digest) => {}
             Some(first) => report.find(Check::RetryDiffers, || {
-                format!("{}: answered {} {:?}, and when repeated {} {:?}", name(asked), first.status, first.outcome, told.status, told.outcome)
+                format!(
+                    "{}: answered {} {:?}, and when repeated {} {:?}",
+                    name(asked),
+                    first.status,
+                    first.outcome,
+                    told.status,
+                    told.outcome
+                )
             }),
         }
     }
@@ -99,7 +115,13 @@ fn compare_decided<'a>(known: &mut Answers<'a>, told: &'a Told, asked: &Asked, r
         report.find(Check::OutcomeChanged, || {
             format!(
                 "{}: told {:?} (booking {:?}, slot {:?}), and then {:?} (booking {:?}, slot {:?})",
-                name(asked), first.outcome, first.booking, first.slot, told.outcome, told.booking, told.slot
+                name(asked),
+                first.outcome,
+                first.booking,
+                first.slot,
+                told.outcome,
+                told.booking,
+                told.slot
             )
         });
     }
@@ -107,14 +129,24 @@ fn compare_decided<'a>(known: &mut Answers<'a>, told: &'a Told, asked: &Asked, r
 
 /// A request that was turned away: that is final before it was accepted, and wrong afterwards. Only
 /// "later" (425, 429) and a server's failure say nothing about the request.
-fn compare_turned_away(known: &mut Answers<'_>, told: &Told, asked: &Asked, report: &mut AuditReport) {
+fn compare_turned_away(
+    known: &mut Answers<'_>,
+    told: &Told,
+    asked: &Asked,
+    report: &mut AuditReport,
+) {
     if matches!(told.status, 408 | 425 | 429) || told.status >= 500 {
         return;
     }
     known.refused = true;
     if known.acknowledged {
         report.find(Check::RetryDiffers, || {
-            format!("{}: accepted, and when repeated turned away with {} {:?}", name(asked), told.status, told.outcome)
+            format!(
+                "{}: accepted, and when repeated turned away with {} {:?}",
+                name(asked),
+                told.status,
+                told.outcome
+            )
         });
     }
 }
@@ -125,15 +157,21 @@ fn judge_receipts(evidence: &Evidence, answers: &[Answers<'_>], report: &mut Aud
         let Some(asked) = evidence.history.asked.get(*request as usize) else { continue };
         let known = &answers[*request as usize];
         if *state == ReceiptState::Unknown {
-            report.find(Check::LostRequest, || format!("{}: the server does not know its receipt", name(asked)));
+            report.find(Check::LostRequest, || {
+                format!("{}: the server does not know its receipt", name(asked))
+            });
         } else if known.first_decided.is_some() {
-            report.find(Check::NoOutcome, || format!("{}: its receipt shows no outcome any more", name(asked)));
+            report.find(Check::NoOutcome, || {
+                format!("{}: its receipt shows no outcome any more", name(asked))
+            });
         }
     }
     for (place, known) in answers.iter().enumerate() {
         if known.acknowledged && known.first_decided.is_none() {
             let asked = &evidence.history.asked[place];
-            report.find(Check::NoOutcome, || format!("{}: acknowledged and still without an outcome", name(asked)));
+            report.find(Check::NoOutcome, || {
+                format!("{}: acknowledged and still without an outcome", name(asked))
+            });
         }
     }
 }

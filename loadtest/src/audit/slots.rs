@@ -13,7 +13,8 @@ pub(super) fn judge(evidence: &Evidence, holdings: &Holdings, report: &mut Audit
     }
     for facts in &evidence.slots {
         report.slots += 1;
-        let count = |bookings: &HashMap<u32, u32>| bookings.get(&facts.number).copied().unwrap_or(0);
+        let count =
+            |bookings: &HashMap<u32, u32>| bookings.get(&facts.number).copied().unwrap_or(0);
         let held = count(&holdings.per_slot).max(count(&shown));
         if held > facts.capacity {
             report.find(Check::OversoldSlot, || {

@@ -65,7 +65,8 @@ fn expected(evidence: &Evidence, decisions: &[Decision]) -> HashMap<(u64, Confir
     for place in order {
         let Decision::Confirmed { booking, .. } = decisions[place] else { continue };
         let Asked { person, action, .. } = asked[place];
-        let known = booking.or(held.filter(|(owner, _)| *owner == person).map(|(_, booking)| booking));
+        let known =
+            booking.or(held.filter(|(owner, _)| *owner == person).map(|(_, booking)| booking));
         let Some(booking) = known else { continue };
         held = Some((person, booking));
         let kind = match action {
@@ -78,7 +79,6 @@ fn expected(evidence: &Evidence, decisions: &[Decision]) -> HashMap<(u64, Confir
     expected
 }
 
-
 /// An id names one confirmation.
 fn judge_ids(confirmations: &[Confirmation], report: &mut AuditReport) {
     let mut seen: HashMap<&str, u32> = HashMap::new();
@@ -86,7 +86,9 @@ fn judge_ids(confirmations: &[Confirmation], report: &mut AuditReport) {
         let count = seen.entry(&confirmation.id).or_default();
         *count += 1;
         if *count == 2 {
-            report.find(Check::ConfirmationDoubled, || format!("confirmation {} came more than once", confirmation.id));
+            report.find(Check::ConfirmationDoubled, || {
+                format!("confirmation {} came more than once", confirmation.id)
+            });
         }
     }
 }
@@ -105,9 +107,13 @@ fn judge_counts(
     for ((booking, kind), wanted) in expected {
         let found = seen.get(&(*booking, *kind)).copied().unwrap_or(0);
         if found < *wanted {
-            report.find(Check::ConfirmationMissing, || format!("booking {booking}: {found} of {wanted} {kind:?} came"));
+            report.find(Check::ConfirmationMissing, || {
+                format!("booking {booking}: {found} of {wanted} {kind:?} came")
+            });
         } else if found > *wanted {
-            report.find(Check::ConfirmationDoubled, || format!("booking {booking}: {found} {kind:?} came for {wanted}"));
+            report.find(Check::ConfirmationDoubled, || {
+                format!("booking {booking}: {found} {kind:?} came for {wanted}")
+            });
         }
     }
     // Others may book at the same time, and outcomes never told may have been decided: only a
@@ -115,11 +121,17 @@ fn judge_counts(
     if !evidence.alone || report.never_acknowledged > 0 {
         return;
     }
-    let ours: std::collections::HashSet<u32> = evidence.slots.iter().map(|facts| facts.number).collect();
-    for confirmation in confirmations.iter().filter(|confirmation| ours.contains(&confirmation.slot)) {
+    let ours: std::collections::HashSet<u32> =
+        evidence.slots.iter().map(|facts| facts.number).collect();
+    for confirmation in
+        confirmations.iter().filter(|confirmation| ours.contains(&confirmation.slot))
+    {
         if !expected.contains_key(&(confirmation.booking, confirmation.kind)) {
             report.find(Check::ConfirmationUnasked, || {
-                format!("confirmation {}: {:?} of booking {} was not decided", confirmation.id, confirmation.kind, confirmation.booking)
+                format!(
+                    "confirmation {}: {:?} of booking {} was not decided",
+                    confirmation.id, confirmation.kind, confirmation.booking
+                )
             });
         }
     }
@@ -127,7 +139,8 @@ fn judge_counts(
 
 /// The stream is in order of decisions: at no moment may a slot hold more than its places.
 fn judge_over_time(confirmations: &[Confirmation], evidence: &Evidence, report: &mut AuditReport) {
-    let capacity: HashMap<u32, u32> = evidence.slots.iter().map(|facts| (facts.number, facts.capacity)).collect();
+    let capacity: HashMap<u32, u32> =
+        evidence.slots.iter().map(|facts| (facts.number, facts.capacity)).collect();
     let mut place_of: HashMap<u64, u32> = HashMap::new();
     let mut held: HashMap<u32, u32> = HashMap::new();
     for confirmation in confirmations {
@@ -143,7 +156,10 @@ fn judge_over_time(confirmations: &[Confirmation], evidence: &Evidence, report: 
         if capacity.get(&confirmation.slot).is_some_and(|capacity| *count > *capacity) {
             let count = *count;
             report.find(Check::OversoldSlot, || {
-                format!("slot {}: {count} bookings at once at confirmation {}", confirmation.slot, confirmation.id)
+                format!(
+                    "slot {}: {count} bookings at once at confirmation {}",
+                    confirmation.slot, confirmation.id
+                )
             });
         }
     }
@@ -166,8 +182,12 @@ fn judge_messages(
         }
         match sent.get(confirmation.id.as_str()).copied().unwrap_or(0) {
             1 => {}
-            0 => report.find(Check::MessageMissing, || format!("confirmation {}: no text message", confirmation.id)),
-            count => report.find(Check::MessageDoubled, || format!("confirmation {}: {count} text messages", confirmation.id)),
+            0 => report.find(Check::MessageMissing, || {
+                format!("confirmation {}: no text message", confirmation.id)
+            }),
+            count => report.find(Check::MessageDoubled, || {
+                format!("confirmation {}: {count} text messages", confirmation.id)
+            }),
         }
     }
 }

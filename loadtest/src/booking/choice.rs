@@ -26,7 +26,12 @@ impl Habits {
     }
 
     /// Whether this request is sent twice on purpose.
-    pub(crate) fn sends_twice(seed: u64, person: u64, ordinal: u16, behaviour: &BehaviourSettings) -> bool {
+    pub(crate) fn sends_twice(
+        seed: u64,
+        person: u64,
+        ordinal: u16,
+        behaviour: &BehaviourSettings,
+    ) -> bool {
         chance(seed, person, 16 + u64::from(ordinal), behaviour.duplicate_share)
     }
 }
@@ -125,7 +130,11 @@ mod tests {
 
     #[test]
     fn habits_follow_their_shares_and_do_not_depend_on_each_other() {
-        let behaviour = BehaviourSettings { move_share: 0.3, cancel_share: 0.3, ..BehaviourSettings::default() };
+        let behaviour = BehaviourSettings {
+            move_share: 0.3,
+            cancel_share: 0.3,
+            ..BehaviourSettings::default()
+        };
         let (mut moves, mut both) = (0u32, 0u32);
         for person in 0..100_000 {
             let habits = Habits::of(5, person, &behaviour);

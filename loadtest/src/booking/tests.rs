@@ -4,8 +4,9 @@
 
 use super::*;
 use crate::address::Target;
+use crate::answer::Reason;
 use crate::audit::SlotFacts;
-use crate::campaign::SlotOffer;
+use crate::campaign::{CampaignParts, SlotOffer};
 use crate::people::{Population, PopulationOptions};
 use crate::retry::RetrySettings;
 use crate::scenario::SlotChoice;
@@ -21,7 +22,17 @@ fn campaign(people: usize) -> Campaign {
     };
     let target = Target::parse("http://127.0.0.1:9", &[]).unwrap();
     let population = Population::new(PopulationOptions { seed: 1, born_on_or_before: None });
-    Campaign::new(target, 1, population, 0, 2, (1..=5).map(offer).collect(), vec!["t".to_owned(); people], 25)
+    let (slots, tokens) = ((1..=5).map(offer).collect(), vec!["t".to_owned(); people]);
+    Campaign::new(CampaignParts {
+        target,
+        run: 1,
+        people: population,
+        first: 0,
+        period: 2,
+        slots,
+        tokens,
+        wait_s: 25,
+    })
 }
 
 struct World {
@@ -33,11 +44,21 @@ struct World {
 
 impl World {
     fn new(people: usize) -> World {
-        World { campaign: campaign(people), chooser: Chooser::new((1..=5).collect(), SlotChoice::Uniform, 1), live: Live::default(), start: Instant::now() }
+        World {
+            campaign: campaign(people),
+            chooser: Chooser::new((1..=5).collect(), SlotChoice::Uniform, 1),
+            live: Live::default(),
+            start: Instant::now(),
+        }
     }
 
     fn options<'a>(&'a self, behaviour: &'a BehaviourSettings) -> BookingOptions<'a> {
-        let retry = RetrySettings { attempts_max: 3, backoff_first_ms: 100, backoff_max_ms: 60_000, ..RetrySettings::default() };
+        let retry = RetrySettings {
+            attempts_max: 3,
+            backoff_first_ms: 100,
+            backoff_max_ms: 60_000,
+            ..RetrySettings::default()
+        };
         BookingOptions {
             campaign: &self.campaign,
             behaviour,
@@ -70,8 +91,19 @@ fn idle(traffic: &mut BookingTraffic<'_>, now: Instant) -> Next {
     next
 }
 
-fn answer(traffic: &mut BookingTraffic<'_>, ticket: u64, now: Instant, status: u16, retry_after_s: Option<u32>, body: &str) {
-    traffic.answered(ticket, Times { sent: now, ended: now }, Answer { status, retry_after_s, body: body.as_bytes() });
+fn answer(
+    traffic: &mut BookingTraffic<'_>,
+    ticket: u64,
+    now: Instant,
+    status: u16,
+    retry_after_s: Option<u32>,
+    body: &str,
+) {
+    traffic.answered(
+        ticket,
+        Times { sent: now, ended: now },
+        Answer { status, retry_after_s, body: body.as_bytes() },
+    );
 }
 
 fn header<'a>(request: &'a str, name: &str) -> &'a str {
@@ -93,7 +125,10 @@ fn a_busy_server_gets_the_same_request_again_after_the_pause_it_asked_for() {
     assert_eq!(first, second);
     answer(&mut traffic, ticket, now + Duration::from_secs(6), 201, None, CONFIRMED);
     assert_eq!(idle(&mut traffic, now + Duration::from_secs(7)), Next::Finished);
-    assert_eq!((traffic.counts.confirmed, traffic.counts.retries, traffic.counts.gave_up), (1, 1, 0));
+    assert_eq!(
+        (traffic.counts.confirmed, traffic.counts.retries, traffic.counts.gave_up),
+        (1, 1, 0)
+    );
     // The person waited six seconds, though each exchange took no time.
     assert!(traffic.counts.response.max_ms() >= 5_990.0);
     assert!(traffic.counts.service.max_ms() < 1.0);
@@ -136,7 +171,12 @@ fn a_full_slot_makes_the_person_try_another_one_under_a_new_key() {
 #[test]
 fn a_confirmed_booking_is_moved_and_then_cancelled_under_keys_of_their_own() {
     let world = World::new(1);
-    let behaviour = BehaviourSettings { move_share: 1.0, cancel_share: 1.0, follow_up_delay_ms: 500, ..BehaviourSettings::default() };
+    let behaviour = BehaviourSettings {
+        move_share: 1.0,
+        cancel_share: 1.0,
+        follow_up_delay_ms: 500,
+        ..BehaviourSettings::default()
+    };
     let options = world.options(&behaviour);
     let mut traffic = BookingTraffic::new(&options, None, None, 0, 1);
     let mut now = world.start;
@@ -145,7 +185,10 @@ fn a_confirmed_booking_is_moved_and_then_cancelled_under_keys_of_their_own() {
         let (ticket, request) = sent(&mut traffic, now);
         methods.push(request.split(' ').next().unwrap().to_owned());
         answer(&mut traffic, ticket, now, 200, None, CONFIRMED);
-        assert!(matches!(idle(&mut traffic, now + Duration::from_millis(400)), Next::At(_) | Next::Finished));
+        assert!(matches!(
+            idle(&mut traffic, now + Duration::from_millis(400)),
+            Next::At(_) | Next::Finished
+        ));
         now += Duration::from_secs(1);
     }
     assert_eq!(methods, ["POST", "PUT", "DELETE"]);
@@ -156,7 +199,11 @@ fn a_confirmed_booking_is_moved_and_then_cancelled_under_keys_of_their_own() {
 #[test]
 fn a_duplicate_is_the_same_request_and_its_answer_is_kept_for_comparison() {
     let world = World::new(1);
-    let behaviour = BehaviourSettings { duplicate_share: 1.0, duplicate_delay_ms_max: 0, ..BehaviourSettings::default() };
+    let behaviour = BehaviourSettings {
+        duplicate_share: 1.0,
+        duplicate_delay_ms_max: 0,
+        ..BehaviourSettings::default()
+    };
     let options = world.options(&behaviour);
     let mut traffic = BookingTraffic::new(&options, None, None, 0, 1);
     let (first, text) = sent(&mut traffic, world.start);
@@ -171,7 +218,8 @@ fn a_duplicate_is_the_same_request_and_its_answer_is_kept_for_comparison() {
 #[test]
 fn a_rival_books_twice_at_once_with_two_keys_and_two_slots() {
     let world = World::new(1);
-    let behaviour = BehaviourSettings { rival_share: 1.0, move_share: 1.0, ..BehaviourSettings::default() };
+    let behaviour =
+        BehaviourSettings { rival_share: 1.0, move_share: 1.0, ..BehaviourSettings::default() };
     let options = world.options(&behaviour);
     let mut traffic = BookingTraffic::new(&options, None, None, 0, 1);
     let (first, one) = sent(&mut traffic, world.start);
@@ -179,7 +227,14 @@ fn a_rival_books_twice_at_once_with_two_keys_and_two_slots() {
     assert_ne!(header(&one, "idempotency-key"), header(&other, "idempotency-key"));
     assert_ne!(one.lines().last(), other.lines().last());
     answer(&mut traffic, first, world.start, 201, None, CONFIRMED);
-    answer(&mut traffic, second, world.start, 409, None, r#"{"reason":"already_booked","decided":true}"#);
+    answer(
+        &mut traffic,
+        second,
+        world.start,
+        409,
+        None,
+        r#"{"reason":"already_booked","decided":true}"#,
+    );
     assert_eq!(idle(&mut traffic, world.start), Next::Finished);
 }
 
@@ -188,7 +243,8 @@ fn arrivals_that_find_no_connection_in_time_are_dropped_and_not_errors() {
     let world = World::new(100);
     let behaviour = BehaviourSettings::default();
     let options = world.options(&behaviour);
-    let plan = ArrivalPlan::new("0s:10,3s:10".parse().unwrap(), crate::arrivals::Spacing::Even, 1, 0, 1);
+    let plan =
+        ArrivalPlan::new("0s:10,3s:10".parse().unwrap(), crate::arrivals::Spacing::Even, 1, 0, 1);
     let mut traffic = BookingTraffic::new(&options, Some(plan), None, 0, 1);
     // The first look comes after twelve seconds: whoever was due in the first two has gone.
     let now = world.start + Duration::from_secs(12);

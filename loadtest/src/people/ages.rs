@@ -90,7 +90,10 @@ mod tests {
 
     fn word(index: u64) -> u64 {
         // Any well-spread sequence will do here; the pyramid takes words, not a generator.
-        index.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31).wrapping_mul(0xBF58_476D_1CE4_E5B9)
+        index
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(31)
+            .wrapping_mul(0xBF58_476D_1CE4_E5B9)
     }
 
     #[test]

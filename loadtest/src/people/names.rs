@@ -2,20 +2,41 @@
 
 /// Common family names with their weight out of 1,000, roughly as they occur in Taiwan.
 const FAMILY_NAMES: [(&str, u64); 20] = [
-    ("陳", 163), ("林", 121), ("黃", 88), ("張", 77), ("李", 75), ("王", 60), ("吳", 59), ("劉", 46), ("蔡", 43), ("楊", 39),
-    ("許", 34), ("鄭", 28), ("謝", 26), ("洪", 22), ("郭", 22), ("邱", 22), ("曾", 21), ("廖", 20), ("賴", 19), ("徐", 15),
+    ("陳", 163),
+    ("林", 121),
+    ("黃", 88),
+    ("張", 77),
+    ("李", 75),
+    ("王", 60),
+    ("吳", 59),
+    ("劉", 46),
+    ("蔡", 43),
+    ("楊", 39),
+    ("許", 34),
+    ("鄭", 28),
+    ("謝", 26),
+    ("洪", 22),
+    ("郭", 22),
+    ("邱", 22),
+    ("曾", 21),
+    ("廖", 20),
+    ("賴", 19),
+    ("徐", 15),
 ];
 /// Syllables of given names; two make a name.
 const GIVEN_SYLLABLES: [&str; 32] = [
-    "怡", "志", "雅", "淑", "家", "俊", "宗", "建", "美", "文", "明", "佳", "欣", "惠", "冠", "宇", "承", "柏", "詩", "婷",
-    "豪", "傑", "君", "玲", "芬", "翰", "宏", "穎", "涵", "廷", "安", "品",
+    "怡", "志", "雅", "淑", "家", "俊", "宗", "建", "美", "文", "明", "佳", "欣", "惠", "冠", "宇",
+    "承", "柏", "詩", "婷", "豪", "傑", "君", "玲", "芬", "翰", "宏", "穎", "涵", "廷", "安", "品",
 ];
 /// Given names of foreign residents.
-const FOREIGN_GIVEN: [&str; 12] =
-    ["Siti", "Dewi", "Nguyen", "Maria", "Budi", "Somchai", "Kenji", "Yuki", "Anna", "Rizal", "Linh", "Peter"];
+const FOREIGN_GIVEN: [&str; 12] = [
+    "Siti", "Dewi", "Nguyen", "Maria", "Budi", "Somchai", "Kenji", "Yuki", "Anna", "Rizal", "Linh",
+    "Peter",
+];
 /// Family names of foreign residents.
 const FOREIGN_FAMILY: [&str; 12] = [
-    "Rahayu", "Lestari", "Van Anh", "Santos", "Santoso", "Jaidee", "Tanaka", "Sato", "Kowalska", "Hidayat", "Tran", "Miller",
+    "Rahayu", "Lestari", "Van Anh", "Santos", "Santoso", "Jaidee", "Tanaka", "Sato", "Kowalska",
+    "Hidayat", "Tran", "Miller",
 ];
 
 /// A name of one random word.

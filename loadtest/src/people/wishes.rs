@@ -6,7 +6,8 @@
 use serde::Deserialize;
 
 /// Published on 2021-07-19: hundredths of a per cent of registrants by the set ticked.
-const WISHES_TWO: [(&[&str], u64); 3] = [(&["AZ"], 463), (&["AZ", "Moderna"], 5_122), (&["Moderna"], 4_415)];
+const WISHES_TWO: [(&[&str], u64); 3] =
+    [(&["AZ"], 463), (&["AZ", "Moderna"], 5_122), (&["Moderna"], 4_415)];
 /// Published on 2021-07-28, with MVC on offer.
 const WISHES_THREE: [(&[&str], u64); 7] = [
     (&["AZ"], 498),
@@ -19,10 +20,28 @@ const WISHES_THREE: [(&[&str], u64); 7] = [
 ];
 /// Residents out of 10,000 by county, by the name the regions answer gives; others weigh `OTHER_WEIGHT`.
 const COUNTY_WEIGHTS: [(&str, u64); 22] = [
-    ("新北市", 1_720), ("臺中市", 1_200), ("高雄市", 1_172), ("臺北市", 1_080), ("桃園市", 970), ("臺南市", 796),
-    ("彰化縣", 538), ("屏東縣", 343), ("雲林縣", 286), ("新竹縣", 246), ("苗栗縣", 230), ("嘉義縣", 211),
-    ("南投縣", 207), ("宜蘭縣", 192), ("新竹市", 193), ("基隆市", 156), ("花蓮縣", 137), ("嘉義市", 113),
-    ("臺東縣", 91), ("金門縣", 60), ("澎湖縣", 46), ("連江縣", 6),
+    ("新北市", 1_720),
+    ("臺中市", 1_200),
+    ("高雄市", 1_172),
+    ("臺北市", 1_080),
+    ("桃園市", 970),
+    ("臺南市", 796),
+    ("彰化縣", 538),
+    ("屏東縣", 343),
+    ("雲林縣", 286),
+    ("新竹縣", 246),
+    ("苗栗縣", 230),
+    ("嘉義縣", 211),
+    ("南投縣", 207),
+    ("宜蘭縣", 192),
+    ("新竹市", 193),
+    ("基隆市", 156),
+    ("花蓮縣", 137),
+    ("嘉義市", 113),
+    ("臺東縣", 91),
+    ("金門縣", 60),
+    ("澎湖縣", 46),
+    ("連江縣", 6),
 ];
 /// Weight of a county whose name is not in the table.
 const OTHER_WEIGHT: u64 = 100;
@@ -68,8 +87,8 @@ struct DistrictAnswer {
 impl Regions {
     /// Reads the answer of `GET /v1/regions`.
     pub fn from_answer(body: &[u8]) -> Result<Regions, String> {
-        let answer: RegionsAnswer =
-            serde_json::from_slice(body).map_err(|error| format!("the regions answer cannot be read: {error}"))?;
+        let answer: RegionsAnswer = serde_json::from_slice(body)
+            .map_err(|error| format!("the regions answer cannot be read: {error}"))?;
         let mut districts = Vec::new();
         let mut total = 0;
         for county in answer.counties {
@@ -78,7 +97,10 @@ impl Regions {
             let count = county.districts.len().max(1) as u64;
             for district in county.districts {
                 total += (weight / count).max(1);
-                districts.push((District { county: county.code.clone(), district: district.code }, total));
+                districts.push((
+                    District { county: county.code.clone(), district: district.code },
+                    total,
+                ));
             }
         }
         if districts.is_empty() {
@@ -121,7 +143,7 @@ pub enum WishModel {
 }
 
 /// The vaccines ticked by the citizen of a random word, among those `offered`.
-pub fn wishes<'a>(model: WishModel, offered: &'a [String], draw: u64) -> Vec<&'a str> {
+pub fn wishes(model: WishModel, offered: &[String], draw: u64) -> Vec<&str> {
     let all = || offered.iter().map(String::as_str).collect::<Vec<_>>();
     if model == WishModel::All {
         return all();
@@ -158,7 +180,9 @@ mod tests {
 
     #[test]
     fn nobody_leaves_the_form_without_a_vaccine() {
-        for offered in [vec!["BNT".to_owned()], vec!["AZ".to_owned()], vec!["AZ".to_owned(), "MVC".to_owned()]] {
+        for offered in
+            [vec!["BNT".to_owned()], vec!["AZ".to_owned()], vec!["AZ".to_owned(), "MVC".to_owned()]]
+        {
             for draw in 0..10_000 {
                 assert!(!wishes(WishModel::Shares, &offered, draw).is_empty());
             }
@@ -172,7 +196,10 @@ mod tests {
             {"code":"LIE","names":{"zh-TW":"連江縣"},"districts":[{"code":"c"}]}]}"#;
         let regions = Regions::from_answer(body.as_bytes()).unwrap();
         assert_eq!(regions.len(), 3);
-        let small = (0..1_086_000u64).step_by(100).filter(|draw| regions.district(*draw).county == "LIE").count();
+        let small = (0..1_086_000u64)
+            .step_by(100)
+            .filter(|draw| regions.district(*draw).county == "LIE")
+            .count();
         assert_eq!(small, 60);
         assert!(Regions::from_answer(b"{}").is_err());
     }

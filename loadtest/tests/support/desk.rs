@@ -108,7 +108,11 @@ impl Desk {
                 answer(200, "{}")
             }
             ("GET", ["periods", number]) => match &state.period {
-                Some(period) => answer(200, json!({"number": number, "state": "open", "vaccines": period["vaccines"]}).to_string()),
+                Some(period) => answer(
+                    200,
+                    json!({"number": number, "state": "open", "vaccines": period["vaccines"]})
+                        .to_string(),
+                ),
                 None => answer(404, "{}"),
             },
             ("GET", ["periods", _, "slots"]) => slots(&state, call),
@@ -130,7 +134,11 @@ impl Desk {
                 answer(201, json!({"outcome": "confirmed", "receipt": "i", "intent": {"serial_number": serial}}).to_string())
             }
             ("GET", ["bookings", "mine"]) => match state.bookings.get(&person) {
-                Some(booking) => answer(200, json!({"booking": {"number": booking.number, "slot": booking.slot}}).to_string()),
+                Some(booking) => answer(
+                    200,
+                    json!({"booking": {"number": booking.number, "slot": booking.slot}})
+                        .to_string(),
+                ),
                 None => answer(404, "{}"),
             },
             ("GET", ["requests", receipt]) => self.receipt(state, &person, receipt),
@@ -170,7 +178,10 @@ impl Desk {
 
     /// Decides a request and keeps the outcome.
     fn decide(&self, state: &mut State, call: &Call, person: &str, key: &str) -> (u16, Value) {
-        let wanted = serde_json::from_slice::<Value>(&call.body).ok().and_then(|body| body["slot"].as_u64()).map(|slot| slot as u32);
+        let wanted = serde_json::from_slice::<Value>(&call.body)
+            .ok()
+            .and_then(|body| body["slot"].as_u64())
+            .map(|slot| slot as u32);
         let held = state.bookings.get(person).cloned();
         let receipt = format!("r-{key}");
         let decision = match (call.method.as_str(), held, wanted) {
@@ -202,7 +213,7 @@ impl Desk {
             Ok((kind, Some(booking))) => {
                 self.confirm(state, kind, &booking);
                 let body = json!({"outcome": "confirmed", "receipt": receipt, "booking": {"number": booking.number, "period": 900, "slot": booking.slot}});
-                if self.sin != Sin::ForgetsBookings || booking.number % 50 != 0 {
+                if self.sin != Sin::ForgetsBookings || !booking.number.is_multiple_of(50) {
                     state.bookings.insert(person.to_owned(), booking);
                 }
                 (if kind == "confirmed" { 201 } else { 200 }, body)
@@ -212,7 +223,7 @@ impl Desk {
             409 => json!({"outcome": "rejected", "reason": outcome["reason"]}),
             _ => outcome.clone(),
         };
-        let lost = self.sin == Sin::Loses && state.calls % 40 == 0;
+        let lost = self.sin == Sin::Loses && state.calls.is_multiple_of(40);
         if !lost {
             state.receipts.insert(receipt, (person.to_owned(), Some(told)));
         }
@@ -232,12 +243,12 @@ impl Desk {
     fn confirm(&self, state: &mut State, kind: &str, booking: &Booking) {
         let place = state.confirmations.len() + 1;
         let line = json!({"id": format!("0-{place}-0"), "type": kind, "period": 900, "booking": booking.number, "slot": booking.slot});
-        if self.sin == Sin::ConfirmsNever && booking.number % 50 == 0 {
+        if self.sin == Sin::ConfirmsNever && booking.number.is_multiple_of(50) {
             return;
         }
         self.text(&line);
         state.confirmations.push(line);
-        if self.sin == Sin::ConfirmsTwice && booking.number % 50 == 0 {
+        if self.sin == Sin::ConfirmsTwice && booking.number.is_multiple_of(50) {
             let again = json!({"id": format!("0-{place}-1"), "type": kind, "period": 900, "booking": booking.number, "slot": booking.slot});
             self.text(&again);
             state.confirmations.push(again);
@@ -251,7 +262,8 @@ impl Desk {
         let path = directory.join("messages.ndjson");
         let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
         let line = json!({"reference": confirmation["id"], "text": "booked"});
-        let twice = self.sin == Sin::TextsTwice && confirmation["booking"].as_u64().is_some_and(|number| number % 50 == 0);
+        let twice = self.sin == Sin::TextsTwice
+            && confirmation["booking"].as_u64().is_some_and(|number| number.is_multiple_of(50));
         for _ in 0..=u8::from(twice) {
             writeln!(file, "{line}").unwrap();
         }
@@ -260,7 +272,10 @@ impl Desk {
     fn receipt(&self, state: &State, person: &str, receipt: &str) -> Answer {
         match state.receipts.get(receipt) {
             Some((owner, Some(told))) if owner == person => {
-                let confirmed = told["outcome"] == "confirmed" && told["booking"]["number"].as_u64().is_some_and(|number| number % 50 == 0);
+                let confirmed = told["outcome"] == "confirmed"
+                    && told["booking"]["number"]
+                        .as_u64()
+                        .is_some_and(|number| number.is_multiple_of(50));
                 if self.sin == Sin::ChangesOutcomes && confirmed {
                     return answer(200, r#"{"outcome":"rejected","reason":"slot_full"}"#);
                 }
@@ -280,7 +295,11 @@ fn free(state: &mut State, slot: u32) {
 fn import_roster(state: &mut State, body: &[u8]) -> Answer {
     for row in csv::Reader::from_reader(body).records() {
         let row = row.unwrap();
-        let document = [&row[2], &row[3], &row[4]].into_iter().find(|text| !text.is_empty()).unwrap().to_owned();
+        let document = [&row[2], &row[3], &row[4]]
+            .into_iter()
+            .find(|text| !text.is_empty())
+            .unwrap()
+            .to_owned();
         for id in [&row[0], &row[1]].into_iter().filter(|id| !id.is_empty()) {
             state.roster.insert(id.to_owned(), format!("{document} {}", &row[0]));
         }
@@ -293,7 +312,10 @@ fn import_slots(state: &mut State, body: &[u8]) -> Answer {
         let row = row.unwrap();
         let number = state.slots.len() as u32 + 1;
         let capacity = row[5].parse().unwrap();
-        state.slots.insert(number, Slot { site: row[0].to_owned(), date: row[1].to_owned(), capacity, taken: 0 });
+        state.slots.insert(
+            number,
+            Slot { site: row[0].to_owned(), date: row[1].to_owned(), capacity, taken: 0 },
+        );
     }
     answer(200, "{}")
 }
@@ -314,8 +336,13 @@ fn slots(state: &State, call: &Call) -> Answer {
 fn identity(state: &mut State, body: &[u8]) -> Answer {
     let body: Value = serde_json::from_slice(body).unwrap();
     let id = body["id_number"].as_str().unwrap_or("").to_owned();
-    let document = ["card_number", "entry_permit_number", "passport_number"].iter().find_map(|name| body[name].as_str()).unwrap_or("");
-    let Some(known) = state.roster.get(&id).filter(|known| known.starts_with(&format!("{document} "))) else {
+    let document = ["card_number", "entry_permit_number", "passport_number"]
+        .iter()
+        .find_map(|name| body[name].as_str())
+        .unwrap_or("");
+    let Some(known) =
+        state.roster.get(&id).filter(|known| known.starts_with(&format!("{document} ")))
+    else {
         return answer(401, r#"{"type":"/problems/identity-not-confirmed"}"#);
     };
     let person = known.split(' ').nth(1).unwrap().to_owned();
@@ -326,8 +353,13 @@ fn identity(state: &mut State, body: &[u8]) -> Answer {
 
 fn confirmations(state: &State, call: &Call) -> Answer {
     let after = call.parameter("after").unwrap_or_default();
-    let from = state.confirmations.iter().position(|line| line["id"] == after.as_str()).map_or(0, |place| place + 1);
+    let from = state
+        .confirmations
+        .iter()
+        .position(|line| line["id"] == after.as_str())
+        .map_or(0, |place| place + 1);
     let limit = call.parameter("limit").and_then(|text| text.parse().ok()).unwrap_or(10_000);
-    let lines: String = state.confirmations[from..].iter().take(limit).map(|line| format!("{line}\n")).collect();
+    let lines: String =
+        state.confirmations[from..].iter().take(limit).map(|line| format!("{line}\n")).collect();
     answer(200, lines)
 }

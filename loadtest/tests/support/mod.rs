@@ -41,7 +41,11 @@ impl Call {
 pub type Answer = Response<Full<Bytes>>;
 
 pub fn answer(status: u16, body: impl Into<Bytes>) -> Answer {
-    Response::builder().status(status).header("content-type", "application/json").body(Full::new(body.into())).unwrap()
+    Response::builder()
+        .status(status)
+        .header("content-type", "application/json")
+        .body(Full::new(body.into()))
+        .unwrap()
 }
 
 /// A server on a thread of its own, which ends with the test's process.
@@ -63,7 +67,10 @@ where
                 stream.set_nodelay(true).unwrap();
                 let handler = Arc::clone(&handler);
                 let service = service_fn(move |request| respond(Arc::clone(&handler), request));
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service),
+                );
             }
         });
     });

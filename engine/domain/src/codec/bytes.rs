@@ -79,29 +79,33 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// A fixed layout under construction on the stack, appended in one copy.
+/// A fixed layout of exactly `N` bytes, filled where it will stand: built elsewhere and copied, it
+/// would wait for its own small writes to be read back as a few large ones.
 #[derive(Debug)]
-pub(super) struct Fixed<const N: usize> {
-    bytes: [u8; N],
+pub(super) struct Fixed<'a, const N: usize> {
+    bytes: &'a mut [u8],
     length: usize,
 }
 
-impl<const N: usize> Fixed<N> {
+impl<'a, const N: usize> Fixed<'a, N> {
     #[inline(always)]
-    pub(super) fn new() -> Fixed<N> {
-        Fixed { bytes: [0; N], length: 0 }
+    pub(super) fn append_to(out: &'a mut Vec<u8>) -> Fixed<'a, N> {
+        let start = out.len();
+        out.extend_from_slice(&[0; N]);
+        Fixed { bytes: &mut out[start..start + N], length: 0 }
     }
 
     #[inline(always)]
-    pub(super) fn put<const M: usize>(&mut self, bytes: [u8; M]) -> &mut Fixed<N> {
+    pub(super) fn put<const M: usize>(mut self, bytes: [u8; M]) -> Fixed<'a, N> {
         self.bytes[self.length..self.length + M].copy_from_slice(&bytes);
         self.length += M;
         self
     }
 
+    /// All of it must have been filled.
     #[inline(always)]
-    pub(super) fn append_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.bytes[..self.length]);
+    pub(super) fn done(self) {
+        debug_assert_eq!(self.length, N, "a layout that is not filled");
     }
 }
 

@@ -37,21 +37,18 @@ mod kind {
     pub(super) const BY_KEY: u8 = 0x80;
 }
 
-/// The longest hot command: `Book` by key.
-const HOT_BYTES_MAX: usize = 48;
-
 /// Appends one command's record.
 pub fn encode_command(envelope: &Envelope, out: &mut Vec<u8>) {
     let origin = envelope.origin;
     match &envelope.command {
         Command::Book { person, period, slot, retry } => {
-            put_hot(kind::BOOK, origin, *person, *period, Some(*slot), *retry, out)
+            put_with_slot(kind::BOOK, origin, *person, *period, *slot, *retry, out);
         }
         Command::Move { person, period, slot, retry } => {
-            put_hot(kind::MOVE, origin, *person, *period, Some(*slot), *retry, out)
+            put_with_slot(kind::MOVE, origin, *person, *period, *slot, *retry, out);
         }
         Command::Cancel { person, period, retry } => {
-            put_hot(kind::CANCEL, origin, *person, *period, None, *retry, out)
+            put_without_slot(kind::CANCEL, origin, *person, *period, *retry, out);
         }
         cold => put_cold(origin, cold, out),
     }
@@ -74,43 +71,78 @@ pub fn decode_command(bytes: &[u8]) -> Result<Envelope, DecodeError> {
 }
 
 #[inline(always)]
-fn put_hot(
+fn put_with_slot(
     kind: u8,
     origin: Origin,
     person: PersonRef,
     period: PeriodNumber,
-    slot: Option<SlotNumber>,
+    slot: SlotNumber,
     retry: RetryKey,
     out: &mut Vec<u8>,
 ) {
-    // One straight line for each shape, so that every place in the record is known when compiling.
-    let mut record = Fixed::<HOT_BYTES_MAX>::new();
     match person {
-        PersonRef::Number(number) => {
-            record.put([FORMAT, kind]).put(origin.0.to_le_bytes()).put(number.0.to_le_bytes());
-            put_hot_rest(&mut record, period, slot, retry);
-            record.append_to(out);
-        }
-        PersonRef::Key(key) => {
-            record.put([FORMAT, kind | kind::BY_KEY]).put(origin.0.to_le_bytes()).put(key.0);
-            put_hot_rest(&mut record, period, slot, retry);
-            record.append_to(out);
-        }
+        PersonRef::Number(number) => by_number::<36>(out, kind, origin, number, period)
+            .put(slot.0.to_le_bytes())
+            .put(retry.key.0.to_le_bytes())
+            .put(retry.fingerprint.0.to_le_bytes())
+            .done(),
+        PersonRef::Key(key) => by_key::<48>(out, kind, origin, key, period)
+            .put(slot.0.to_le_bytes())
+            .put(retry.key.0.to_le_bytes())
+            .put(retry.fingerprint.0.to_le_bytes())
+            .done(),
     }
 }
 
 #[inline(always)]
-fn put_hot_rest(
-    record: &mut Fixed<HOT_BYTES_MAX>,
+fn put_without_slot(
+    kind: u8,
+    origin: Origin,
+    person: PersonRef,
     period: PeriodNumber,
-    slot: Option<SlotNumber>,
     retry: RetryKey,
+    out: &mut Vec<u8>,
 ) {
-    record.put(period.0.to_le_bytes());
-    if let Some(slot) = slot {
-        record.put(slot.0.to_le_bytes());
+    match person {
+        PersonRef::Number(number) => by_number::<32>(out, kind, origin, number, period)
+            .put(retry.key.0.to_le_bytes())
+            .put(retry.fingerprint.0.to_le_bytes())
+            .done(),
+        PersonRef::Key(key) => by_key::<44>(out, kind, origin, key, period)
+            .put(retry.key.0.to_le_bytes())
+            .put(retry.fingerprint.0.to_le_bytes())
+            .done(),
     }
-    record.put(retry.key.0.to_le_bytes()).put(retry.fingerprint.0.to_le_bytes());
+}
+
+#[inline(always)]
+fn by_number<const N: usize>(
+    out: &mut Vec<u8>,
+    kind: u8,
+    origin: Origin,
+    person: PersonNumber,
+    period: PeriodNumber,
+) -> Fixed<'_, N> {
+    Fixed::append_to(out)
+        .put([FORMAT, kind])
+        .put(origin.0.to_le_bytes())
+        .put(person.0.to_le_bytes())
+        .put(period.0.to_le_bytes())
+}
+
+#[inline(always)]
+fn by_key<const N: usize>(
+    out: &mut Vec<u8>,
+    kind: u8,
+    origin: Origin,
+    person: PersonKey,
+    period: PeriodNumber,
+) -> Fixed<'_, N> {
+    Fixed::append_to(out)
+        .put([FORMAT, kind | kind::BY_KEY])
+        .put(origin.0.to_le_bytes())
+        .put(person.0)
+        .put(period.0.to_le_bytes())
 }
 
 #[inline(always)]

@@ -40,60 +40,70 @@ mod kind {
     pub(super) const MALFORMED: u8 = 50;
 }
 
-/// The longest hot event: `Changed`.
-const HOT_BYTES_MAX: usize = 35;
+/// Bytes of each hot event, by kind, the kind included.
+const HOT_BYTES: [usize; 10] =
+    [0, NUMBERED, BOOKED, CHANGED, BOOKED, REJECTED, REFERRED, REFERRED, ATTENDED, MISSED];
+const NUMBERED: usize = 21;
+const BOOKED: usize = 31;
+const CHANGED: usize = 35;
+const REJECTED: usize = 24;
+const REFERRED: usize = 23;
+const ATTENDED: usize = 17;
+const MISSED: usize = 9;
 
 /// Appends one event.
 #[inline]
 pub(super) fn put_event(event: &Event, out: &mut Vec<u8>) {
     match *event {
         Event::Confirmed { person, period, key, fingerprint, booking, slot } => {
-            request(kind::CONFIRMED, person, period, key)
+            request::<BOOKED>(out, kind::CONFIRMED, person, period, key)
                 .put(fingerprint.0.to_le_bytes())
                 .put(booking.0.to_le_bytes())
                 .put(slot.0.to_le_bytes())
-                .append_to(out);
+                .done();
         }
         Event::Rejected { person, period, key, fingerprint, reason } => {
-            request(kind::REJECTED, person, period, key)
+            request::<REJECTED>(out, kind::REJECTED, person, period, key)
                 .put(fingerprint.0.to_le_bytes())
                 .put([reason as u8])
-                .append_to(out);
+                .done();
         }
         Event::Changed { person, period, key, fingerprint, booking, from, to } => {
-            request(kind::CHANGED, person, period, key)
+            request::<CHANGED>(out, kind::CHANGED, person, period, key)
                 .put(fingerprint.0.to_le_bytes())
                 .put(booking.0.to_le_bytes())
                 .put(from.0.to_le_bytes())
                 .put(to.0.to_le_bytes())
-                .append_to(out);
+                .done();
         }
         Event::Cancelled { person, period, key, fingerprint, booking, slot } => {
-            request(kind::CANCELLED, person, period, key)
+            request::<BOOKED>(out, kind::CANCELLED, person, period, key)
                 .put(fingerprint.0.to_le_bytes())
                 .put(booking.0.to_le_bytes())
                 .put(slot.0.to_le_bytes())
-                .append_to(out);
+                .done();
         }
         Event::Repeated { person, period, key, first } => {
-            request(kind::REPEATED, person, period, key).put(first.0.to_le_bytes()).append_to(out);
+            request::<REFERRED>(out, kind::REPEATED, person, period, key)
+                .put(first.0.to_le_bytes())
+                .done();
         }
         Event::KeyReused { person, period, key, first } => {
-            request(kind::KEY_REUSED, person, period, key)
+            request::<REFERRED>(out, kind::KEY_REUSED, person, period, key)
                 .put(first.0.to_le_bytes())
-                .append_to(out);
+                .done();
         }
         Event::Numbered { person, key } => {
-            about(kind::NUMBERED, person).put(key.0).append_to(out);
+            about::<NUMBERED>(out, kind::NUMBERED, person).put(key.0).done();
         }
         Event::Attended { person, booking, attended_at } => {
-            about(kind::ATTENDED, person)
+            about::<ATTENDED>(out, kind::ATTENDED, person)
                 .put(booking.0.to_le_bytes())
                 .put(attended_at.0.to_le_bytes())
-                .append_to(out);
+                .done();
         }
         Event::NoShow { person, booking } => {
-            about(kind::NO_SHOW, person).put(booking.0.to_le_bytes()).append_to(out);
+            about::<MISSED>(out, kind::NO_SHOW, person).put(booking.0.to_le_bytes()).done();
         }
         _ => put_cold(event, out),
     }
@@ -101,23 +111,54 @@ pub(super) fn put_event(event: &Event, out: &mut Vec<u8>) {
 
 /// What the hot events start with.
 #[inline(always)]
-fn about(kind: u8, person: PersonNumber) -> Fixed<HOT_BYTES_MAX> {
-    let mut hot = Fixed::new();
-    hot.put([kind]).put(person.0.to_le_bytes());
-    hot
+fn about<const N: usize>(out: &mut Vec<u8>, kind: u8, person: PersonNumber) -> Fixed<'_, N> {
+    Fixed::append_to(out).put([kind]).put(person.0.to_le_bytes())
 }
 
 /// What the answers to a person's request start with.
 #[inline(always)]
-fn request(
+fn request<const N: usize>(
+    out: &mut Vec<u8>,
     kind: u8,
     person: PersonNumber,
     period: PeriodNumber,
     key: KeyHash,
-) -> Fixed<HOT_BYTES_MAX> {
-    let mut hot = about(kind, person);
-    hot.put(period.0.to_le_bytes()).put(key.0.to_le_bytes());
-    hot
+) -> Fixed<'_, N> {
+    about(out, kind, person).put(period.0.to_le_bytes()).put(key.0.to_le_bytes())
+}
+
+/// What a hot event touches, as far as its first bytes tell without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Glimpse {
+    /// Whom.
+    pub(crate) person: PersonNumber,
+    /// A key that gets a number.
+    pub(crate) key: Option<PersonKey>,
+    /// A slot whose place is taken.
+    pub(crate) slot: Option<SlotNumber>,
+}
+
+/// Steps over one event; `None` inside for one that is not hot. Checks nothing but lengths.
+#[inline]
+pub(super) fn glimpse(cursor: &mut Cursor<'_>) -> Result<Option<Glimpse>, DecodeError> {
+    let kind = cursor.u8()?;
+    let Some(length) = HOT_BYTES.get(usize::from(kind)).filter(|length| **length > 0) else {
+        let length = cursor.u32()?;
+        cursor.slice(length as usize)?;
+        return Ok(None);
+    };
+    let mut fields = Cursor::new(cursor.slice(length - 1)?);
+    let person = PersonNumber(fields.u32()?);
+    let mut glimpse = Glimpse { person, key: None, slot: None };
+    match kind {
+        kind::NUMBERED => glimpse.key = Some(PersonKey(fields.array()?)),
+        kind::CONFIRMED => {
+            fields.slice(BOOKED - 9)?;
+            glimpse.slot = Some(SlotNumber(fields.u32()?));
+        }
+        _ => {}
+    }
+    Ok(Some(glimpse))
 }
 
 /// Reads one event into a place that held another: an event is large, and moving it would cost more

@@ -4,7 +4,7 @@
 //! command in order: origin 8, number of events (one byte; 255 means that four more follow), events.
 
 use super::bytes::Cursor;
-use super::event::{put_event, read_event};
+use super::event::{Glimpse, glimpse, put_event, read_event};
 use super::{CommandEvents, DecodeError, FORMAT, check, check_format};
 use crate::{Event, Millis, Origin, Sequence};
 
@@ -153,6 +153,22 @@ impl<'a> EventGroup<'a> {
         }
         cursor.end()
     }
+
+    /// Shows what the hot events will touch, up to the first byte that cannot be right.
+    pub(crate) fn glimpses(&self, mut show: impl FnMut(Glimpse)) {
+        let mut cursor = Cursor::new(self.body);
+        for _ in 0..self.count {
+            let Ok((_, events)) = command_header(&mut cursor) else {
+                return;
+            };
+            for _ in 0..events {
+                match glimpse(&mut cursor) {
+                    Ok(seen) => seen.into_iter().for_each(&mut show),
+                    Err(_) => return,
+                }
+            }
+        }
+    }
 }
 
 /// The commands of a group, one by one.
@@ -209,4 +225,61 @@ fn command_header(cursor: &mut Cursor<'_>) -> Result<(Origin, u32), DecodeError>
         few => u32::from(few),
     };
     Ok((origin, count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        BookingNumber, Fingerprint, KeyHash, PeriodNumber, PersonKey, PersonNumber, SlotNumber,
+    };
+
+    #[test]
+    fn glimpses_step_over_every_kind_and_tell_what_bookings_touch() {
+        let person = PersonNumber(7);
+        let (period, key, fingerprint) = (PeriodNumber(2), KeyHash(3), Fingerprint(4));
+        let (booking, slot) = (BookingNumber(5), SlotNumber(6));
+        let key_of = PersonKey([9; 16]);
+        let events = [
+            Event::Numbered { person, key: key_of },
+            Event::Malformed,
+            Event::Confirmed { person, period, key, fingerprint, booking, slot },
+            Event::Changed { person, period, key, fingerprint, booking, from: slot, to: slot },
+            Event::Cancelled { person, period, key, fingerprint, booking, slot },
+            Event::Rejected {
+                person,
+                period,
+                key,
+                fingerprint,
+                reason: crate::Rejection::SlotFull,
+            },
+            Event::Repeated { person, period, key, first: Sequence(1) },
+            Event::KeyReused { person, period, key, first: Sequence(1) },
+            Event::Attended { person, booking, attended_at: Millis(8) },
+            Event::EpochBegan { epoch: 3 },
+            Event::NoShow { person: PersonNumber(8), booking },
+        ];
+        let mut writer = EventGroupWriter::new(Sequence(1), Millis(0));
+        writer.command(Origin(0), &events);
+        writer.command(Origin(0), &events[2..3]);
+        let mut bytes = Vec::new();
+        writer.finish([0; 32], &mut bytes);
+        let Ok(group) = EventGroup::decode(&bytes) else {
+            panic!("a group just written");
+        };
+        let mut seen = Vec::new();
+        group.glimpses(|glimpse| seen.push(glimpse));
+        let plain = Glimpse { person, key: None, slot: None };
+        let mut expected = vec![plain; 8];
+        expected[0].key = Some(key_of);
+        expected[1].slot = Some(slot);
+        expected.push(Glimpse { person: PersonNumber(8), ..plain });
+        expected.push(Glimpse { slot: Some(slot), ..plain });
+        assert_eq!(seen, expected);
+        for length in 0..bytes.len() {
+            if let Ok(group) = EventGroup::decode(&bytes[..length]) {
+                group.glimpses(|_| {});
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ use crate::{BookingNumber, PeriodNumber, PersonNumber, SlotNumber};
 
 use super::people::NONE;
 use crate::state::chunked::Chunked;
+use crate::state::prefetch;
 
 /// All bookings ever made.
 #[derive(Clone, Debug)]
@@ -141,6 +142,18 @@ impl Bookings {
         let list = self.by_slot.get(slot.0).map_or(&[][..], Vec::as_slice);
         list.iter()
             .filter_map(|number| Some((BookingNumber(*number), self.view(BookingNumber(*number))?)))
+    }
+
+    /// Asks for the memory of a slot's list.
+    #[inline]
+    pub(super) fn prefetch(&self, slot: SlotNumber) {
+        prefetch::read(self.by_slot.get(slot.0));
+    }
+
+    /// Asks for the end of a slot's list.
+    #[inline]
+    pub(super) fn prefetch_end(&self, slot: SlotNumber) {
+        prefetch::read(self.by_slot.get(slot.0).and_then(|list| list.last()));
     }
 
     /// Sets a list aside for a slot, before anyone books it.

@@ -9,6 +9,7 @@ use crate::{
 use super::instant::Instant48;
 use crate::state::chunked::Chunked;
 use crate::state::key_index::KeyIndex;
+use crate::state::prefetch;
 
 /// No booking, no request.
 pub(super) const NONE: u32 = u32::MAX;
@@ -86,6 +87,15 @@ impl People {
         let number = self.keys.push(key);
         self.index.insert(number, &self.keys);
         true
+    }
+
+    /// Asks for the memory that an event about a person will need.
+    #[inline]
+    pub(super) fn prefetch(&self, person: PersonNumber, key: Option<&PersonKey>) {
+        match key {
+            Some(key) => self.index.prefetch_bucket(key),
+            None => prefetch::read(self.rows.get(person.0)),
+        }
     }
 
     /// How many there are; numbers are below it.

@@ -1,0 +1,213 @@
+//! Requests that no honest client sends: ambiguous, cut off, too large, too slow. Plain bytes over real
+//! sockets; patience is configured short, and no verdict hangs on how fast a test runs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use support::client::{Answer, connect, raw, read_answer};
+use support::{House, Person, document, slug, until};
+
+fn is_closed(stream: &mut TcpStream) -> bool {
+    let mut rest = Vec::new();
+    // A reset is an end, too.
+    stream.read_to_end(&mut rest).is_err() || rest.is_empty()
+}
+
+fn assert_refused(answers: &[Answer], status: u16, expected: &str, what: &str) {
+    let last = answers.last().unwrap_or_else(|| panic!("no answer to {what}"));
+    assert_eq!((last.status, slug(last)), (status, expected), "{what}: {last:?}");
+    assert_eq!(last.header("content-type"), Some("application/problem+json"), "{what}");
+    assert_eq!(last.header("connection"), Some("close"), "{what}");
+    assert!(last.json["request_id"].is_string(), "{what}");
+}
+
+#[test]
+fn ambiguous_or_broken_framing_is_refused_and_the_connection_closed() {
+    let house = House::empty(|_| {});
+    let post = "POST /v1/identity HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    let cases: Vec<(&str, String)> = vec![
+        ("length and chunks", format!("{post}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")),
+        ("chunks and length", format!("{post}transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n")),
+        ("two lengths", format!("{post}content-length: 2\r\ncontent-length: 3\r\n\r\n{{}}")),
+        ("two equal lengths", format!("{post}content-length: 2\r\ncontent-length: 2\r\n\r\n{{}}")),
+        ("a length with a sign", format!("{post}content-length: +2\r\n\r\n{{}}")),
+        ("a length of two numbers", format!("{post}content-length: 2, 2\r\n\r\n{{}}")),
+        ("a bare line feed in the request line", "GET /v1/home HTTP/1.1\nhost: a\r\n\r\n".to_owned()),
+        ("a bare line feed in a field", "GET /v1/home HTTP/1.1\r\nhost: a\nx: y\r\n\r\n".to_owned()),
+        ("a bare line feed at the end", "GET /v1/home HTTP/1.1\r\nhost: a\r\n\n".to_owned()),
+        ("a folded field", "GET /v1/home HTTP/1.1\r\nhost: a\r\n b\r\n\r\n".to_owned()),
+        ("a blank before the colon", "GET /v1/home HTTP/1.1\r\nhost : a\r\n\r\n".to_owned()),
+        ("an unknown version", "GET /v1/home HTTP/3.1\r\nhost: a\r\n\r\n".to_owned()),
+        ("no HTTP at all", "\x16\x03\x01\x02\x00\x01\x00\r\n\r\n".to_owned()),
+        ("a NUL in a field", "GET /v1/home HTTP/1.1\r\nhost: a\0b\r\n\r\n".to_owned()),
+        ("a chunk that is no chunk", format!("{post}transfer-encoding: chunked\r\n\r\nzz\r\n{{}}\r\n0\r\n\r\n")),
+        ("an oversized chunk size", format!("{post}transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n{{}}\r\n0\r\n\r\n")),
+        ("chunks that are not the last coding", format!("{post}transfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n")),
+    ];
+    for (what, bytes) in cases {
+        assert_refused(&raw(house.public, bytes.as_bytes()), 400, "malformed-request", what);
+    }
+}
+
+#[test]
+fn a_smuggled_request_behind_a_good_one_is_refused() {
+    let house = House::empty(|_| {});
+    let bytes = "GET /v1/regions HTTP/1.1\r\nhost: a\r\n\r\nGET /v1/regions HTTP/1.1\nhost: b\r\n\r\n";
+    let answers = raw(house.public, bytes.as_bytes());
+    assert_eq!(answers[0].status, 200);
+    assert_refused(&answers[1..], 400, "malformed-request", "the second request");
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let house = House::empty(|_| {});
+    let bytes = "GET /v1/regions HTTP/1.1\r\nhost: a\r\n\r\nGET /v1/nothing HTTP/1.1\r\nhost: a\r\n\r\nGET /v1/home HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let answers = raw(house.public, bytes.as_bytes());
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [200, 404, 200]);
+}
+
+#[test]
+fn a_chunked_body_is_taken_and_is_the_last_of_its_connection() {
+    let house = House::furnished(1, &[]);
+    let body = document(&Person::numbered(1)).to_string();
+    let (front, back) = body.split_at(7);
+    let bytes = format!(
+        "POST /v1/identity HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{front}\r\n{:x}\r\n{back}\r\n0\r\n\r\n",
+        front.len(),
+        back.len()
+    );
+    let answers = raw(house.public, bytes.as_bytes());
+    assert_eq!(answers.len(), 1);
+    assert_eq!((answers[0].status, answers[0].header("connection")), (201, Some("close")));
+}
+
+#[test]
+fn headers_beyond_their_limits_are_refused() {
+    let house = House::empty(|_| {});
+    let large = format!("GET /v1/home HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "a".repeat(17 * 1024));
+    assert_refused(&raw(house.public, large.as_bytes()), 431, "header-too-large", "a large field");
+    let fields: String = (0..120).map(|number| format!("x{number}: y\r\n")).collect();
+    let many = format!("GET /v1/home HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
+    assert_refused(&raw(house.public, many.as_bytes()), 431, "header-too-large", "many fields");
+    let fine: String = (0..90).map(|number| format!("x{number}: y\r\n")).collect();
+    let fine = format!("GET /v1/home HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{fine}\r\n");
+    assert_eq!(raw(house.public, fine.as_bytes())[0].status, 200);
+}
+
+#[test]
+fn bodies_beyond_their_limit_are_refused_announced_or_not() {
+    let house = House::empty(|_| {});
+    let post = "POST /v1/identity HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    let announced = format!("{post}content-length: 16385\r\n\r\n");
+    assert_refused(&raw(house.public, announced.as_bytes()), 413, "too-large", "announced");
+    let chunk = "a".repeat(4_096);
+    let chunks: String = (0..5).map(|_| format!("1000\r\n{chunk}\r\n")).collect();
+    let unannounced = format!("{post}transfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n");
+    assert_refused(&raw(house.public, unannounced.as_bytes()), 413, "too-large", "unannounced");
+}
+
+#[test]
+fn a_header_that_does_not_come_to_an_end_closes_the_connection() {
+    let house = House::empty(|config| {
+        config.limits.header_wait_ms_max = 300;
+        config.limits.idle_wait_ms_max = 3_600_000;
+    });
+    for begun in ["", "GET /v1/ho", "GET /v1/home HTTP/1.1\r\nhost: a\r\n"] {
+        let mut stream = connect(house.public);
+        stream.write_all(begun.as_bytes()).unwrap();
+        assert!(is_closed(&mut stream), "{begun:?}");
+    }
+    // Also behind a good request.
+    let mut stream = connect(house.public);
+    stream.write_all(b"GET /v1/home HTTP/1.1\r\nhost: a\r\n\r\nGET /v1/").unwrap();
+    assert_eq!(read_answer(&mut stream, false).unwrap().status, 200);
+    assert!(is_closed(&mut stream));
+}
+
+#[test]
+fn a_header_that_drips_in_is_not_given_more_time() {
+    let house = House::empty(|config| config.limits.header_wait_ms_max = 300);
+    let mut stream = connect(house.public);
+    let mut sent = 0;
+    until("the server gives up", || {
+        sent += 1;
+        stream.write_all(b"x").is_err() || sent > 1_000_000
+    });
+    assert!(sent < 1_000_000);
+}
+
+#[test]
+fn an_idle_connection_is_closed_and_an_active_one_is_not() {
+    let house = House::empty(|config| config.limits.idle_wait_ms_max = 400);
+    let mut stream = connect(house.public);
+    stream.write_all(b"GET /v1/home HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    assert_eq!(read_answer(&mut stream, false).unwrap().status, 200);
+    assert!(is_closed(&mut stream));
+}
+
+#[test]
+fn a_slow_body_is_answered_with_408_and_closed() {
+    let house = House::empty(|config| config.limits.body_wait_ms_max = 300);
+    let bytes = "POST /v1/identity HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{";
+    assert_refused(&raw(house.public, bytes.as_bytes()), 408, "slow-request", "half a body");
+}
+
+#[test]
+fn a_body_that_is_cut_off_harms_nobody() {
+    let house = House::empty(|_| {});
+    let mut stream = connect(house.public);
+    stream
+        .write_all(b"POST /v1/identity HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{")
+        .unwrap();
+    drop(stream);
+    assert_eq!(house.client().get("/v1/home").status, 200);
+}
+
+#[test]
+fn connections_beyond_the_cap_are_turned_away_with_words_and_room_is_reused() {
+    let house = House::empty(|config| config.limits.connections_max = 4);
+    let held: Vec<TcpStream> = (0..4)
+        .map(|_| {
+            let mut stream = connect(house.public);
+            stream.write_all(b"GET /v1/home HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            assert_eq!(read_answer(&mut stream, false).unwrap().status, 200);
+            stream
+        })
+        .collect();
+    let mut fifth = connect(house.public);
+    let answer = read_answer(&mut fifth, false).unwrap();
+    assert_eq!((answer.status, slug(&answer)), (503, "overloaded"));
+    assert!(answer.header("retry-after").unwrap().parse::<u32>().unwrap() >= 1);
+    drop(held);
+    until("there is room again", || {
+        let mut stream = connect(house.public);
+        stream.write_all(b"GET /v1/home HTTP/1.1\r\nhost: a\r\n\r\n").is_ok()
+            && read_answer(&mut stream, false).is_some_and(|answer| answer.status == 200)
+    });
+}
+
+#[test]
+fn expect_continue_is_honoured() {
+    let house = House::furnished(1, &[]);
+    let body = document(&Person::numbered(1)).to_string();
+    let mut stream = connect(house.public);
+    let head = format!("POST /v1/identity HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(body.as_bytes()).unwrap();
+    assert_eq!(read_answer(&mut stream, false).unwrap().status, 201);
+}
+
+#[test]
+fn the_operators_listener_keeps_the_same_guard() {
+    let house = House::empty(|_| {});
+    let bytes = "GET /livez HTTP/1.1\nhost: a\r\n\r\n";
+    assert_refused(&raw(house.operator, bytes.as_bytes()), 400, "malformed-request", "bare line feed");
+}
