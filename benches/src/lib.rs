@@ -5,4 +5,7 @@
 
 pub mod echo;
 pub mod figures;
+pub mod http;
+pub mod nation;
 pub mod process;
+pub mod server;

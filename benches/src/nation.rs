@@ -48,7 +48,7 @@ pub fn id_number(person: u32) -> String {
 /// # Errors
 /// When the journal refuses, in words.
 pub fn write(data: &Path, nation: Nation) -> Result<(), String> {
-    let journal = EmbeddedJournal::open(data.join("journal"), EmbeddedConfig::default())
+    let journal = EmbeddedJournal::open(&data.join("journal"), EmbeddedConfig::default())
         .map_err(|error| error.to_string())?;
     let mut writer = Writer { journal: Arc::new(journal), bytes: Vec::new(), ends: Vec::new() };
     let now = now_ms();
@@ -175,7 +175,7 @@ fn people(writer: &mut Writer, nation: Nation) -> Result<(), String> {
             name: format!("示範民眾{number}"),
             phone: "0912345678".to_owned(),
             id_number: id,
-            language: "zh-TW".to_owned(),
+            language: 0,
         };
         let sealed = vault.seal_contact(&person, &contact).map_err(|error| error.to_string())?;
         writer.put(Command::Register {

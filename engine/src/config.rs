@@ -47,7 +47,7 @@ impl EngineConfig {
         EngineConfig {
             data_dir: data_dir.into(),
             checkpoint_interval_ms: 5_000,
-            checkpoint_changes_bytes_max: 64 << 20,
+            checkpoint_changes_bytes_max: 32 << 20,
             clock_skew_ms_max: 2_000,
             pulse_interval_ms: 500,
             takeover_ms: 3_000,

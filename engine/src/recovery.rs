@@ -9,7 +9,7 @@
 //! Deliberately does not replay: the loop does, with the code that runs live.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use journal::{Group, Journal, JournalError, Position, Reader, Stream, Visibility};
 
@@ -56,8 +56,14 @@ pub(crate) fn recover(
             );
             continue;
         };
+        let began = Instant::now();
         match store.load(&meta) {
             Loaded::State(state) => {
+                tracing::info!(
+                    sequence = meta.sequence,
+                    seconds = began.elapsed().as_secs_f64(),
+                    "checkpoint loaded"
+                );
                 store.forget_after(meta.sequence)?;
                 let decider = Decider::at(*state, meta.chain, Position(meta.next));
                 let output =
@@ -92,8 +98,7 @@ fn from_the_start(
         store.forget_after(0)?;
     }
     let tail = Tail::open(journal.as_ref(), Position::START, 1)?;
-    let output =
-        Output::new(Arc::clone(journal), tail, 0, Position::START, config);
+    let output = Output::new(Arc::clone(journal), tail, 0, Position::START, config);
     Ok(Recovered { decider: Decider::new(), commands, output, store, checkpoint: 0 })
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
 use domain::view::{PeriodEntry, PlacesLeft};
 use domain::{
@@ -154,8 +154,8 @@ impl Availability {
     }
 
     /// What is announced now.
-    pub(crate) fn published(&self) -> Arc<Published> {
-        self.published.load_full()
+    pub(crate) fn published(&self) -> Guard<Arc<Published>> {
+        self.published.load()
     }
 
     /// Waits until every change of the catalogue that the view knows is announced: an operator's next
@@ -181,10 +181,7 @@ impl Availability {
         let prepared = Prepared::new(published.make(question, places, at)?);
         let known = published.answers.contains_key(&question);
         if known || published.answers.len() < self.config.entries_max {
-            let made = Made {
-                prepared: prepared.clone(),
-                at,
-            };
+            let made = Made { prepared: prepared.clone(), at };
             published.answers.insert(question, made);
         }
         Some(prepared)
@@ -222,6 +219,7 @@ pub(crate) fn run(context: &Context, stop: &AtomicBool) {
 fn publish(context: &Context, changed: u64) {
     let availability = &context.availability;
     let before = availability.published.load_full();
+    let marked = context.view.is_marked();
     let places = if before.places.changed == changed {
         Arc::clone(&before.places)
     } else {
@@ -239,15 +237,15 @@ fn publish(context: &Context, changed: u64) {
         answers: DashMap::new(),
     }));
     availability.through.send_replace(changed);
+    if marked {
+        context.view.announced();
+    }
 }
 
 impl Places {
     /// Copies sites and slots, a portion at a time so that the reader of events never waits long.
     fn copy(context: &Context, changed: u64) -> Places {
-        let mut copy = Places {
-            changed,
-            ..Places::default()
-        };
+        let mut copy = Places { changed, ..Places::default() };
         let (sites, slots) = {
             let view = context.view.read();
             let names = view.catalogue.vaccines().iter();
@@ -347,12 +345,9 @@ impl Published {
 
     fn make(&self, question: Question, places: &PlacesLeft, at: Millis) -> Option<String> {
         match question {
-            Question::Sites {
-                period,
-                county,
-                district,
-                english,
-            } => self.sites(self.period(period)?, (county, district), english, places, at),
+            Question::Sites { period, county, district, english } => {
+                self.sites(self.period(period)?, (county, district), english, places, at)
+            }
             Question::Slots { period, site, day } => {
                 self.slots(self.period(period)?, site, day, places, at)
             }

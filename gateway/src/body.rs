@@ -29,9 +29,7 @@ pub(crate) struct Allowance {
 /// # Errors
 /// 415.
 pub(crate) fn expect_type(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
-    let given = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let (kind, parameters) = match given {
         Some(text) => text.split_once(';').unwrap_or((text, "")),
         None => return Err(Slug::UnsupportedMediaType.into()),
@@ -64,7 +62,8 @@ pub(crate) async fn read(body: Incoming, allowance: Allowance) -> Result<Bytes, 
     {
         return whole;
     }
-    match tokio::time::timeout(allowance.wait, reading).await {
+    // Boxed, so that the future of a quick request stays small.
+    match Box::pin(tokio::time::timeout(allowance.wait, reading)).await {
         Ok(whole) => whole,
         Err(_) => Err(Problem::from(Slug::SlowRequest).close()),
     }

@@ -2,7 +2,7 @@
 //!
 //! One MAC per request, no look-up. What this module does not do: the operator's tokens (`operator`).
 
-use domain::{PersonKey, PersonNumber, PersonRef};
+use domain::{Millis, PersonKey, PersonNumber, PersonRef};
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use vault::{SealedId, TokenError};
@@ -20,6 +20,8 @@ pub(crate) struct Caller {
     pub(crate) number: Option<PersonNumber>,
     /// What that gateway had seen; this one must have seen as much before it shows the person's data.
     pub(crate) seen_sequence: u64,
+    /// When the token was checked: the time of the request, read once.
+    pub(crate) at: Millis,
     /// The ID number typed at the identity check.
     pub(crate) sealed_id: SealedId,
 }
@@ -55,12 +57,14 @@ impl Core {
     #[inline]
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let token = bearer(headers).ok_or(Slug::NotAuthenticated)?;
-        let now_s = u64::try_from(now().0 / 1_000).unwrap_or(0);
+        let at = now();
+        let now_s = u64::try_from(at.0 / 1_000).unwrap_or(0);
         match self.context.vault.open_token(token, now_s) {
             Ok(claims) => Ok(Caller {
                 key: PersonKey(claims.person),
                 number: claims.number.map(PersonNumber),
                 seen_sequence: claims.seen_sequence,
+                at,
                 sealed_id: claims.sealed_id,
             }),
             Err(TokenError::Expired) => Err(Slug::TokenExpired.into()),

@@ -177,10 +177,7 @@ impl Default for IdentityConfig {
 
 impl Default for AvailabilityConfig {
     fn default() -> Self {
-        AvailabilityConfig {
-            refresh_interval_ms: 1_000,
-            entries_max: 200_000,
-        }
+        AvailabilityConfig { refresh_interval_ms: 1_000, entries_max: 200_000 }
     }
 }
 
@@ -207,16 +204,8 @@ impl GatewayConfig {
                 "cores",
                 "at most 254 threads can be named in an answer's origin",
             ),
-            (
-                limits.header_bytes_max >= 8_192,
-                "limits.header_bytes_max",
-                "must be at least 8192",
-            ),
-            (
-                limits.body_bytes_max >= 1_024,
-                "limits.body_bytes_max",
-                "must be at least 1024",
-            ),
+            (limits.header_bytes_max >= 8_192, "limits.header_bytes_max", "must be at least 8192"),
+            (limits.body_bytes_max >= 1_024, "limits.body_bytes_max", "must be at least 1024"),
             (
                 limits.header_wait_ms_max > 0 && limits.body_wait_ms_max > 0,
                 "limits.header_wait_ms_max",
@@ -276,9 +265,6 @@ mod tests {
     fn a_refresh_slower_than_promised_is_refused_by_name() {
         let mut config = GatewayConfig::default();
         config.availability.refresh_interval_ms = 1_001;
-        assert_eq!(
-            config.check().map_err(|bad| bad.key),
-            Err("availability.refresh_interval_ms")
-        );
+        assert_eq!(config.check().map_err(|bad| bad.key), Err("availability.refresh_interval_ms"));
     }
 }

@@ -343,11 +343,7 @@ where
         connection: http1::Connection<WatchedStream, S>,
         vital: Rc<Vital>,
     ) -> Serving<S> {
-        Serving {
-            connection: Box::pin(connection),
-            vital,
-            told_to_end: false,
-        }
+        Serving { connection: Box::pin(connection), vital, told_to_end: false }
     }
 }
 

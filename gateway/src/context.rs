@@ -13,11 +13,12 @@ use vault::Vault;
 
 use crate::availability::Availability;
 use crate::config::GatewayConfig;
+use crate::decided::DecidedKeys;
 use crate::in_flight::InFlight;
 use crate::limiter::{FailureBook, RateBook};
 use crate::metrics::{Counters, MetricsSource};
-use crate::outcomes::{Inboxes, Watchers};
 use crate::operator::{AcceptTime, ConfirmationsSource, Desk};
+use crate::outcomes::{Inboxes, Watchers};
 use crate::roster::RosterView;
 use crate::view::ViewHandle;
 
@@ -50,20 +51,12 @@ pub struct Readiness {
 impl Readiness {
     /// Ready, nothing to say.
     pub fn ready() -> Readiness {
-        Readiness {
-            ready: true,
-            reason: String::new(),
-            progress: None,
-        }
+        Readiness { ready: true, reason: String::new(), progress: None }
     }
 
     /// Not ready.
     pub fn because(reason: impl Into<String>) -> Readiness {
-        Readiness {
-            ready: false,
-            reason: reason.into(),
-            progress: None,
-        }
+        Readiness { ready: false, reason: reason.into(), progress: None }
     }
 }
 
@@ -82,18 +75,13 @@ pub struct Attachments {
 
 impl From<Vec<ReadyCheck>> for Attachments {
     fn from(readiness: Vec<ReadyCheck>) -> Attachments {
-        Attachments {
-            readiness,
-            ..Attachments::default()
-        }
+        Attachments { readiness, ..Attachments::default() }
     }
 }
 
 impl std::fmt::Debug for Attachments {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Attachments")
-            .field("readiness", &self.readiness)
-            .finish_non_exhaustive()
+        f.debug_struct("Attachments").field("readiness", &self.readiness).finish_non_exhaustive()
     }
 }
 
@@ -111,6 +99,8 @@ pub(crate) struct Context {
     pub(crate) roster: Arc<RosterView>,
     /// Answers for everyone.
     pub(crate) availability: Availability,
+    /// Keys that may have an outcome.
+    pub(crate) decided: DecidedKeys,
     /// Keys on their way.
     pub(crate) in_flight: Arc<InFlight>,
     /// Readers of receipts.
@@ -149,9 +139,7 @@ impl Context {
 
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context")
-            .field("instance", &self.instance)
-            .finish_non_exhaustive()
+        f.debug_struct("Context").field("instance", &self.instance).finish_non_exhaustive()
     }
 }
 

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -50,10 +51,9 @@ impl Core {
     pub(crate) fn open(context: Arc<Context>, index: u8) -> Result<Core, JournalError> {
         let inbox = Arc::clone(&context.inboxes[index as usize]);
         let settled_inbox = Arc::clone(&inbox);
-        let lane = context.journal.lane(
-            Stream::Commands,
-            Arc::new(move |settled| settled_inbox.settle(&settled)),
-        )?;
+        let lane = context
+            .journal
+            .lane(Stream::Commands, Arc::new(move |settled| settled_inbox.settle(&settled)))?;
         let request = &context.config.request;
         let submitter = Submitter::new(
             (context.instance, index),
@@ -107,11 +107,9 @@ impl Core {
     pub(crate) async fn apply(&self, command: Command) -> Result<Applied, Problem> {
         let wait = Duration::from_millis(self.context.config.request.applied_wait_ms_max);
         match self.submit(command, None, Until::Outcome(wait)).await? {
-            Answer::Decided(Decision::Applied { sequence, at, events }) => Ok(Applied {
-                sequence,
-                at,
-                events,
-            }),
+            Answer::Decided(Decision::Applied { sequence, events }) => {
+                Ok(Applied { sequence, events })
+            }
             _ => Err(Problem::from(Slug::OutcomeUnknown).retry_after_s(self.retry_after_s())),
         }
     }
@@ -140,10 +138,7 @@ impl Core {
         let goals: Vec<u64> = context.inboxes.iter().map(|inbox| inbox.pushed()).collect();
         let reached = || {
             context.view.sequence().0 >= sequence
-                && goals
-                    .iter()
-                    .zip(&context.inboxes)
-                    .all(|(goal, inbox)| inbox.seen() >= *goal)
+                && goals.iter().zip(&context.inboxes).all(|(goal, inbox)| inbox.seen() >= *goal)
         };
         if reached() {
             return Ok(());
@@ -155,7 +150,9 @@ impl Core {
             let mut waiters = self.view_waiters.borrow_mut();
             waiters.push(task.waker().clone());
             self.inbox.set_view_waiters(waiters.len());
-            // The view may have moved before it knew that someone waits.
+            // The view may have moved before it knew that someone waits; the other fence stands in
+            // `Inbox::deliver`.
+            fence(Ordering::SeqCst);
             if reached() { Poll::Ready(()) } else { Poll::Pending }
         });
         let wait = Duration::from_millis(context.config.request.view_wait_ms_max);
@@ -225,8 +222,6 @@ impl Core {
 pub(crate) struct Applied {
     /// Its place in the journal.
     pub(crate) sequence: domain::Sequence,
-    /// When.
-    pub(crate) at: domain::Millis,
     /// Its events.
     pub(crate) events: Vec<domain::Event>,
 }

@@ -81,8 +81,7 @@ impl HeadGuard {
                         return Ok(());
                     };
                     let end = start + length;
-                    self.end_line(&bytes[start..end])
-                        .map_err(|()| Malformed(end))?;
+                    self.end_line(&bytes[start..end]).map_err(|()| Malformed(end))?;
                     start = end + 1;
                 }
             }
@@ -130,7 +129,8 @@ impl HeadGuard {
         let kept = self.line;
         if length > LINE_BYTES_MAX {
             let start = &kept[..];
-            let matters = is_field(start, b"content-length") || is_field(start, b"transfer-encoding");
+            let matters =
+                is_field(start, b"content-length") || is_field(start, b"transfer-encoding");
             return if matters { Err(()) } else { self.other_line() };
         }
         self.line(&kept[..length - 1])
@@ -194,9 +194,7 @@ fn content_length(line: &[u8]) -> Option<u64> {
         return None;
     }
     value.iter().try_fold(0_u64, |length, digit| {
-        digit
-            .is_ascii_digit()
-            .then(|| length * 10 + u64::from(digit - b'0'))
+        digit.is_ascii_digit().then(|| length * 10 + u64::from(digit - b'0'))
     })
 }
 
@@ -222,7 +220,9 @@ mod tests {
         assert!(verdict(
             b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\na\nb\ncGET / HTTP/1.1\r\n\r\n\r\nGET / HTTP/1.1\r\n\r\n"
         ));
-        assert!(verdict(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n0\r\n\r\n"));
+        assert!(verdict(
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n0\r\n\r\n"
+        ));
     }
 
     #[test]
@@ -233,8 +233,12 @@ mod tests {
 
     #[test]
     fn a_length_beside_chunks_is_refused_in_either_order() {
-        assert!(!verdict(b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"));
-        assert!(!verdict(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"));
+        assert!(!verdict(
+            b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+        ));
+        assert!(!verdict(
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"
+        ));
     }
 
     #[test]

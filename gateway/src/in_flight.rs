@@ -35,14 +35,7 @@ impl InFlight {
     /// Nothing is in flight.
     pub(crate) fn new(cores: usize) -> InFlight {
         let counts = || (0..BUCKETS).map(|_| AtomicU16::new(0)).collect();
-        InFlight {
-            cores: (0..cores)
-                .map(|_| Core {
-                    pushed: counts(),
-                    seen: counts(),
-                })
-                .collect(),
-        }
+        InFlight { cores: (0..cores).map(|_| Core { pushed: counts(), seen: counts() }).collect() }
     }
 
     /// A core is about to push a command under this key.
@@ -59,10 +52,7 @@ impl InFlight {
     #[inline]
     fn add(&self, core: u8, key: KeyHash, step: u16) {
         let count = &self.cores[core as usize].pushed[bucket(key)];
-        count.store(
-            count.load(Ordering::Relaxed).wrapping_add(step),
-            Ordering::Release,
-        );
+        count.store(count.load(Ordering::Relaxed).wrapping_add(step), Ordering::Release);
     }
 
     /// The outcome of a command that this core pushed under this key is in the view.
@@ -70,10 +60,7 @@ impl InFlight {
     pub(crate) fn see(&self, core: u8, key: KeyHash) {
         if let Some(core) = self.cores.get(core as usize) {
             let count = &core.seen[bucket(key)];
-            count.store(
-                count.load(Ordering::Relaxed).wrapping_add(1),
-                Ordering::Release,
-            );
+            count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
         }
     }
 

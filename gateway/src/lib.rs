@@ -11,7 +11,7 @@
 //! - `server`, `connection`, `head`: sockets, patience, the watched byte stream. `route`: which call it
 //!   is. `body`, `query`, `import::json`: what was sent. `problem`, `reply`, `i18n`: what is answered.
 //! - `caller`: the citizen's token. `retry`: keys, fingerprints, receipts. `shed`: what need not be
-//!   written. `submitter`, `outcomes`, `origin`, `in_flight`: a command's way out and its answer's way
+//!   written. `submitter`, `outcomes`, `origin`, `in_flight`, `decided`: a command's way out and its answer's way
 //!   back. `view`: the reader of events. `availability`: answers for everyone.
 //! - `handler`: one file per thing a person does. `operator`: the operator listener. `identity`: ways of
 //!   proving who one is. [`roster`]: the people the authority knows.
@@ -39,6 +39,7 @@ mod caller;
 mod connection;
 mod context;
 mod core;
+mod decided;
 mod handler;
 mod head;
 mod i18n;
@@ -229,6 +230,7 @@ fn build(
         roster: Arc::new(roster),
         availability: Availability::new(config.availability.clone()),
         in_flight: Arc::new(in_flight::InFlight::new(cores)),
+        decided: decided::DecidedKeys::new(),
         watchers: Arc::default(),
         inboxes: (0..cores).map(|_| Arc::new(Inbox::default())).collect(),
         counters: (0..cores).map(|_| Arc::new(Counters::default())).collect(),
@@ -306,7 +308,8 @@ impl GatewayHandle {
     }
 
     fn start_readers(&mut self) -> io::Result<()> {
-        let readers: [(&str, fn(&Context, &AtomicBool)); 3] = [
+        type Run = fn(&Context, &AtomicBool);
+        let readers: [(&str, Run); 3] = [
             ("view", view::run),
             ("availability", availability::run),
             ("roster", |context, stop| context.roster.run(stop)),

@@ -29,10 +29,13 @@ struct Entry {
     count: u32,
 }
 
+/// The sets that share a lock.
+type Sets = Box<[[Entry; WAYS]]>;
+
 /// Counts per key within windows that begin at a key's first count.
 #[derive(Debug)]
 struct WindowCounts {
-    locks: Box<[Mutex<Box<[[Entry; WAYS]]>>]>,
+    locks: Box<[Mutex<Sets>]>,
     hasher: RandomState,
     start: Instant,
     window_s: u32,
@@ -84,11 +87,7 @@ impl WindowCounts {
                     if entry.tag == tag { 0 } else { entry.until_s }
                 });
                 let place = oldest.unwrap_or(0);
-                set[place] = Entry {
-                    tag,
-                    until_s: now_s.saturating_add(self.window_s),
-                    count: 0,
-                };
+                set[place] = Entry { tag, until_s: now_s.saturating_add(self.window_s), count: 0 };
                 place
             });
             let entry = &mut set[place];
@@ -167,11 +166,7 @@ impl RateBook {
     pub(crate) fn new(per_window_max: u32, window_s: u32, entries_max: usize) -> RateBook {
         // Without a limit nothing is remembered.
         let entries_max = if per_window_max == 0 { 1 } else { entries_max };
-        RateBook {
-            counts: WindowCounts::new(entries_max, window_s),
-            per_window_max,
-            window_s,
-        }
+        RateBook { counts: WindowCounts::new(entries_max, window_s), per_window_max, window_s }
     }
 
     /// Counts one more.

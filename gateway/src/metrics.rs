@@ -128,15 +128,44 @@ pub(crate) fn write_counters(cores: &[Arc<Counters>], out: &mut String) {
     }
     type Pick = fn(&Counters) -> u64;
     let plain: [(&str, &str, &str, Pick); 9] = [
-        ("slotline_gateway_commands_total", "counter", "Commands given to the journal.", |c| c.commands.get()),
-        ("slotline_gateway_shed_total", "counter", "Requests answered without a command because the rules would refuse it.", |c| c.shed.get()),
-        ("slotline_gateway_refused_total", "counter", "Commands the journal did not take.", |c| c.refused.get()),
-        ("slotline_gateway_unknown_total", "counter", "Commands answered with outcome-unknown.", |c| c.unknown.get()),
+        ("slotline_gateway_commands_total", "counter", "Commands given to the journal.", |c| {
+            c.commands.get()
+        }),
+        (
+            "slotline_gateway_shed_total",
+            "counter",
+            "Requests answered without a command because the rules would refuse it.",
+            |c| c.shed.get(),
+        ),
+        ("slotline_gateway_refused_total", "counter", "Commands the journal did not take.", |c| {
+            c.refused.get()
+        }),
+        (
+            "slotline_gateway_unknown_total",
+            "counter",
+            "Commands answered with outcome-unknown.",
+            |c| c.unknown.get(),
+        ),
         ("slotline_gateway_waiting", "gauge", "Requests awaiting an answer.", |c| c.waiting.get()),
         ("slotline_connections_total", "counter", "Connections taken.", |c| c.connections.get()),
-        ("slotline_connections_refused_total", "counter", "Connections turned away: too many were open.", |c| c.connections_refused.get()),
-        ("slotline_connections_timed_out_total", "counter", "Connections closed: the client was slow or idle.", |c| c.connections_timed_out.get()),
-        ("slotline_connections_malformed_total", "counter", "Connections closed: not HTTP, or ambiguous.", |c| c.malformed.get()),
+        (
+            "slotline_connections_refused_total",
+            "counter",
+            "Connections turned away: too many were open.",
+            |c| c.connections_refused.get(),
+        ),
+        (
+            "slotline_connections_timed_out_total",
+            "counter",
+            "Connections closed: the client was slow or idle.",
+            |c| c.connections_timed_out.get(),
+        ),
+        (
+            "slotline_connections_malformed_total",
+            "counter",
+            "Connections closed: not HTTP, or ambiguous.",
+            |c| c.malformed.get(),
+        ),
     ];
     for (name, kind, help, pick) in plain {
         heading(out, name, kind, help);
@@ -152,11 +181,8 @@ fn write_latency(cores: &[Arc<Counters>], out: &mut String) {
     for bucket in 0..crate::submitter::LATENCY_BUCKETS {
         total += cores.iter().map(|core| core.latency[bucket].get()).sum::<u64>();
         let last = bucket + 1 == crate::submitter::LATENCY_BUCKETS;
-        let bound = if last {
-            "+Inf".to_owned()
-        } else {
-            format!("{}", (1_u64 << bucket) as f64 / 1e6)
-        };
+        let bound =
+            if last { "+Inf".to_owned() } else { format!("{}", (1_u64 << bucket) as f64 / 1e6) };
         line(out, "slotline_answer_seconds_bucket", &[("le", &bound)], total);
     }
     let sum_us: u64 = cores.iter().map(|core| core.latency_sum_us.get()).sum();

@@ -53,21 +53,9 @@ mod tests {
     #[test]
     fn a_place_survives_packing() {
         for place in [
-            Place {
-                instance: 1,
-                core: 0,
-                index: 0,
-            },
-            Place {
-                instance: u32::MAX,
-                core: 255,
-                index: NOWHERE,
-            },
-            Place {
-                instance: 0x0102_0304,
-                core: 7,
-                index: 65_535,
-            },
+            Place { instance: 1, core: 0, index: 0 },
+            Place { instance: u32::MAX, core: 255, index: NOWHERE },
+            Place { instance: 0x0102_0304, core: 7, index: 65_535 },
         ] {
             assert_eq!(Place::unpack(place.pack()), place);
         }

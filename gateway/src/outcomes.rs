@@ -7,10 +7,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 use domain::view::Outcome;
-use domain::{Event, KeyHash, Millis, Sequence};
+use domain::{Event, KeyHash, Sequence};
 use journal::Settled;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -26,8 +26,6 @@ pub(crate) enum Decision {
     Applied {
         /// Its place in the journal.
         sequence: Sequence,
-        /// When.
-        at: Millis,
         /// What it did.
         events: Vec<Event>,
     },
@@ -74,8 +72,7 @@ impl Inbox {
         let mut wake = self.durable_waiters.load(Ordering::Acquire) > 0;
         if settled.result.is_err() {
             self.lost.lock().push((settled.first.0, settled.count));
-            self.seen
-                .fetch_add(u64::from(settled.count), Ordering::AcqRel);
+            self.seen.fetch_add(u64::from(settled.count), Ordering::AcqRel);
             wake = true;
         }
         let end = settled.first.0 + u64::from(settled.count);
@@ -91,6 +88,8 @@ impl Inbox {
         if seen > 0 {
             self.seen.fetch_add(seen, Ordering::AcqRel);
         }
+        // Either this sees who waits, or who waits sees what was stored above.
+        fence(Ordering::SeqCst);
         let any = !decisions.is_empty();
         if any {
             self.completions.lock().append(decisions);
@@ -127,14 +126,12 @@ impl Inbox {
 
     /// For the core: how many of its requests leave as soon as they are durable.
     pub(crate) fn set_durable_waiters(&self, count: usize) {
-        self.durable_waiters
-            .store(u32::try_from(count).unwrap_or(u32::MAX), Ordering::Release);
+        self.durable_waiters.store(u32::try_from(count).unwrap_or(u32::MAX), Ordering::Release);
     }
 
     /// For the core: how many of its reads wait for the view.
     pub(crate) fn set_view_waiters(&self, count: usize) {
-        self.view_waiters
-            .store(u32::try_from(count).unwrap_or(u32::MAX), Ordering::Release);
+        self.view_waiters.store(u32::try_from(count).unwrap_or(u32::MAX), Ordering::Release);
     }
 
     /// For the core: one more command was pushed.

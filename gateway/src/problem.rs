@@ -197,14 +197,6 @@ impl Problem {
         Problem::with_errors(slug, errors.into_iter().map(Fault::Body).collect())
     }
 
-    /// Names one field of a body at fault.
-    pub(crate) fn field(pointer: impl Into<String>, reason: Reason) -> Problem {
-        Problem::body(vec![BodyError {
-            pointer: pointer.into(),
-            reason,
-        }])
-    }
-
     /// Names a query parameter at fault.
     pub(crate) fn parameter(name: &'static str, reason: Reason) -> Problem {
         Problem::with_errors(Slug::InvalidFields, vec![Fault::Parameter(name, reason)])
@@ -418,11 +410,7 @@ mod tests {
 
     #[test]
     fn a_decided_refusal_says_so_and_carries_its_receipt_and_its_decision() {
-        let body = json(Problem::decided(
-            Rejection::SlotFull,
-            "abc".to_owned(),
-            Sequence(7),
-        ));
+        let body = json(Problem::decided(Rejection::SlotFull, "abc".to_owned(), Sequence(7)));
         assert_eq!(body["type"], "/problems/slot-full");
         assert_eq!(body["reason"], "slot_full");
         assert_eq!(body["decided"], true);
@@ -441,10 +429,8 @@ mod tests {
 
     #[test]
     fn at_most_a_hundred_field_errors_are_told_and_all_are_counted() {
-        let errors = (0..150).map(|place| BodyError {
-            pointer: format!("/{place}"),
-            reason: Reason::Required,
-        });
+        let errors = (0..150)
+            .map(|place| BodyError { pointer: format!("/{place}"), reason: Reason::Required });
         let body = json(Problem::body(errors.collect()));
         assert_eq!(body["errors"].as_array().unwrap().len(), 100);
         assert_eq!(body["errors_total"], 150);

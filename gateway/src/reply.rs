@@ -65,12 +65,15 @@ pub(crate) fn with_type(status: StatusCode, content_type: HeaderValue, body: Byt
     reply
 }
 
+/// A JSON answer to a command: no cache keeps those.
+pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
+    with_type(status, JSON, body.into())
+}
+
 /// A JSON answer to one person: nobody else may keep it.
 pub(crate) fn private_json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
     let mut reply = with_type(status, JSON, body.into());
-    reply
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
 }
 
@@ -115,9 +118,8 @@ impl Prepared {
         max_age_s: u32,
         by_language: bool,
     ) -> Reply {
-        let known = headers
-            .get(hyper::header::IF_NONE_MATCH)
-            .is_some_and(|names| self.is_named_in(names));
+        let known =
+            headers.get(hyper::header::IF_NONE_MATCH).is_some_and(|names| self.is_named_in(names));
         let mut reply = if known {
             let mut reply = Response::new(ReplyBody(None));
             *reply.status_mut() = StatusCode::NOT_MODIFIED;
@@ -146,7 +148,8 @@ impl Prepared {
         };
         names.split(',').any(|name| {
             let name = name.trim();
-            name == "*" || name.strip_prefix("W/").unwrap_or(name).as_bytes() == self.etag.as_bytes()
+            name == "*"
+                || name.strip_prefix("W/").unwrap_or(name).as_bytes() == self.etag.as_bytes()
         })
     }
 }
@@ -162,10 +165,7 @@ mod tests {
     fn a_known_name_is_answered_with_304_and_no_body() {
         let prepared = Prepared::new("{}");
         let mut headers = HeaderMap::new();
-        assert_eq!(
-            prepared.reply(&headers, JSON, 1, false).status(),
-            StatusCode::OK
-        );
+        assert_eq!(prepared.reply(&headers, JSON, 1, false).status(), StatusCode::OK);
         let weak = format!("\"x\", W/{}", prepared.etag.to_str().unwrap());
         headers.insert(IF_NONE_MATCH, HeaderValue::from_str(&weak).unwrap());
         let reply = prepared.reply(&headers, JSON, 1, false);

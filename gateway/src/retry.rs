@@ -142,10 +142,7 @@ impl Request {
         Ok(Request {
             caller,
             period,
-            retry: RetryKey {
-                key: KeyHash(hash),
-                fingerprint: Fingerprint(fingerprint),
-            },
+            retry: RetryKey { key: KeyHash(hash), fingerprint: Fingerprint(fingerprint) },
             wait: preferred_wait(headers, config.wait_s_max),
         })
     }
@@ -161,7 +158,15 @@ impl Request {
     ///
     /// # Errors
     /// 422 when the key was used for another request.
+    #[inline]
     pub(crate) fn known(&self, core: &Core) -> Result<Option<Outcome>, Problem> {
+        if !core.context.decided.may_hold(self.retry.key) {
+            return Ok(None);
+        }
+        self.looked_up(core)
+    }
+
+    fn looked_up(&self, core: &Core) -> Result<Option<Outcome>, Problem> {
         let outcome = {
             let view = core.context.view.read();
             let number = self.caller.number_in(&view);
@@ -215,11 +220,16 @@ impl Request {
         body.extend_from_slice(b"\",\"status_url\":\"/v1/requests/");
         body.extend_from_slice(receipt.as_bytes());
         body.extend_from_slice(b"\"}");
-        reply::private_json(StatusCode::ACCEPTED, body)
+        reply::json(StatusCode::ACCEPTED, body)
     }
 
     /// The words of a decided refusal.
-    pub(crate) fn rejected(&self, core: &Core, outcome: &Outcome, reason: domain::Rejection) -> Problem {
+    pub(crate) fn rejected(
+        &self,
+        core: &Core,
+        outcome: &Outcome,
+        reason: domain::Rejection,
+    ) -> Problem {
         let receipt = self.receipt(core).as_str().to_owned();
         Problem::decided(reason, receipt, outcome.sequence)
     }
@@ -271,14 +281,7 @@ mod tests {
     #[test]
     fn keys_that_could_be_misread_are_refused() {
         let long = "a".repeat(129);
-        for values in [
-            &[""][..],
-            &["\"\""],
-            &["a b"],
-            &["\"a"],
-            &[long.as_str()],
-            &["a", "a"],
-        ] {
+        for values in [&[""][..], &["\"\""], &["a b"], &["\"a"], &[long.as_str()], &["a", "a"]] {
             assert!(client_key(&headers("idempotency-key", values), 128).is_err(), "{values:?}");
         }
     }

@@ -128,9 +128,7 @@ impl<'a> Route<'a> {
 
     /// True when the call takes this method.
     pub(crate) fn takes(self, method: &Method) -> bool {
-        self.allow()
-            .split(", ")
-            .any(|allowed| allowed == method.as_str())
+        self.allow().split(", ").any(|allowed| allowed == method.as_str())
     }
 
     /// Its place in the list, for counters.

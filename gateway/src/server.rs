@@ -51,11 +51,7 @@ pub(crate) enum Listener {
 /// # Errors
 /// When the address cannot be had.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
@@ -124,7 +120,7 @@ impl Door {
         let ticks = Cell::new(0_u32);
         tokio::task::spawn_local(Rc::clone(&self.core).run_ticks(move || {
             ticks.set(ticks.get().wrapping_add(1));
-            if ticks.get() % PATIENCE_TICKS == 0 {
+            if ticks.get().is_multiple_of(PATIENCE_TICKS) {
                 door.look_through();
             }
         }));
@@ -191,9 +187,7 @@ impl Door {
         let vital = Rc::new(Vital::new(self.core.patience_clock()));
         let number = self.next.get();
         self.next.set(number + 1);
-        self.connections
-            .borrow_mut()
-            .insert(number, Rc::clone(&vital));
+        self.connections.borrow_mut().insert(number, Rc::clone(&vital));
         if self.draining.get() {
             let _ = vital.end(Ending::Graceful);
         }

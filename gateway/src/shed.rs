@@ -12,7 +12,6 @@ use domain::{Millis, Rejection, SlotNumber};
 
 use crate::availability::Published;
 use crate::caller::Caller;
-use crate::context::now;
 use crate::core::Core;
 use crate::problem::{Problem, Slug};
 use crate::retry::{Request, seconds_until};
@@ -44,15 +43,16 @@ impl Shut {
 /// # Errors
 /// 425 or 409, undecided.
 #[inline]
-pub(crate) fn before_body(core: &Core, caller: &Caller, published: &Published) -> Result<(), Problem> {
-    let at = now();
+pub(crate) fn before_body(core: &Core, caller: &Caller) -> Result<(), Problem> {
+    let at = caller.at;
     let skew_ms = core.context.config.request.clock_skew_ms_max;
+    let published = core.context.availability.published();
     let Some(shut) = all_shut(&published.notices.periods, at, skew_ms) else {
         return Ok(());
     };
     let context = &core.context;
     let anything_on_its_way = context.inboxes.iter().any(|inbox| inbox.pushed() != inbox.seen());
-    if !context.view.is_caught_up() || anything_on_its_way || has_requests(core, caller, published)
+    if !context.view.is_caught_up() || anything_on_its_way || has_requests(core, caller, &published)
     {
         return Ok(());
     }
@@ -65,20 +65,14 @@ pub(crate) fn before_body(core: &Core, caller: &Caller, published: &Published) -
 /// # Errors
 /// 425 or 409, undecided; 422 when the key was used for another request.
 #[inline]
-pub(crate) fn booking(
-    core: &Core,
-    request: &Request,
-    published: &Published,
-    slot: SlotNumber,
-) -> Result<(), Problem> {
-    let at = now();
+pub(crate) fn booking(core: &Core, request: &Request, slot: SlotNumber) -> Result<(), Problem> {
+    let at = request.caller.at;
+    let published = core.context.availability.published();
     let skew_ms = core.context.config.request.clock_skew_ms_max;
-    let shut = published
-        .period(request.period)
-        .and_then(|period| shut(period, at, skew_ms));
+    let shut = published.period(request.period).and_then(|period| shut(period, at, skew_ms));
     let problem = match shut {
         Some(shut) => shut.problem(at),
-        None if is_full(core, published, slot) => {
+        None if is_full(core, &published, slot) => {
             Problem::shed(Slug::Rejected(Rejection::SlotFull))
         }
         None => return Ok(()),

@@ -107,7 +107,7 @@ enum State {
     Watch(Instant),
     /// The answer is there.
     Done(Answer),
-    /// The client went away; the place is kept until the events of its command are seen, because
+    /// Nobody waits any more; the place is kept until the events of its command are seen, because
     /// they carry no key to check.
     Orphan,
 }
@@ -186,15 +186,8 @@ impl Submitter {
     }
 
     fn push(&self, command: Command, key: Option<KeyHash>, index: u32) -> Result<u64, Refused> {
-        let place = Place {
-            instance: self.instance,
-            core: self.core,
-            index,
-        };
-        let envelope = Envelope {
-            origin: place.pack(),
-            command,
-        };
+        let place = Place { instance: self.instance, core: self.core, index };
+        let envelope = Envelope { origin: place.pack(), command };
         let mut encoded = self.encoded.borrow_mut();
         encoded.clear();
         encode_command(&envelope, &mut encoded);
@@ -223,19 +216,13 @@ impl Submitter {
     pub(crate) fn watch(&self, key: KeyHash, wait: Duration) -> Result<Waiting<'_>, Refused> {
         let now = Instant::now();
         let mut slab = self.slab.borrow_mut();
-        let index = slab
-            .insert(Some(key), now, State::Watch(now + wait))
-            .ok_or(Refused::Full)?;
+        let index = slab.insert(Some(key), now, State::Watch(now + wait)).ok_or(Refused::Full)?;
         self.watchers.add(key, self.core, index);
         Ok(self.waiting(index))
     }
 
     fn waiting(&self, index: u32) -> Waiting<'_> {
-        Waiting {
-            submitter: self,
-            index,
-            finished: false,
-        }
+        Waiting { submitter: self, index, finished: false }
     }
 
     /// Completes what the inbox holds answers for. Called by the core after each wake.
@@ -296,24 +283,18 @@ impl Submitter {
         let micros = u64::try_from(now.duration_since(submitted).as_micros()).unwrap_or(u64::MAX);
         let bucket = (64 - micros.leading_zeros() as usize).min(LATENCY_BUCKETS - 1);
         self.latency[bucket].set(self.latency[bucket].get() + 1);
-        self.latency_sum_us
-            .set(self.latency_sum_us.get().wrapping_add(micros));
+        self.latency_sum_us.set(self.latency_sum_us.get().wrapping_add(micros));
     }
 
     /// The latency histogram so far: counts per bucket and the sum in microseconds.
     pub(crate) fn latency(&self) -> ([u64; LATENCY_BUCKETS], u64) {
-        (
-            std::array::from_fn(|bucket| self.latency[bucket].get()),
-            self.latency_sum_us.get(),
-        )
+        (std::array::from_fn(|bucket| self.latency[bucket].get()), self.latency_sum_us.get())
     }
 }
 
 impl std::fmt::Debug for Submitter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Submitter")
-            .field("core", &self.core)
-            .finish_non_exhaustive()
+        f.debug_struct("Submitter").field("core", &self.core).finish_non_exhaustive()
     }
 }
 
@@ -322,13 +303,7 @@ impl Slab {
         if self.used >= self.used_max {
             return None;
         }
-        let entry = Entry {
-            key,
-            ticket: u64::MAX,
-            submitted: now,
-            waker: None,
-            state,
-        };
+        let entry = Entry { key, ticket: u64::MAX, submitted: now, waker: None, state };
         self.used += 1;
         self.timed += 1;
         if self.free == NOWHERE {
@@ -429,7 +404,11 @@ impl Future for Waiting<'_> {
             return Poll::Pending;
         }
         let done = std::mem::replace(&mut entry.state, State::Orphan);
-        slab.release(self.index);
+        // Events without a key may still come: their place is kept until then.
+        let awaited = entry.key.is_none() && !matches!(done, State::Done(Answer::Decided(_)));
+        if !awaited {
+            slab.release(self.index);
+        }
         self.finished = true;
         match done {
             State::Done(answer) => Poll::Ready(answer),
@@ -447,9 +426,7 @@ impl Drop for Waiting<'_> {
         let entry = &mut slab.entries[self.index as usize];
         match (&entry.state, entry.key) {
             (State::Watch(_), Some(key)) => {
-                self.submitter
-                    .watchers
-                    .remove(key, self.submitter.core, self.index);
+                self.submitter.watchers.remove(key, self.submitter.core, self.index);
                 slab.release(self.index);
             }
             (State::Outcome(_), None) => {

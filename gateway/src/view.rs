@@ -48,7 +48,9 @@ pub(crate) struct ViewHandle {
     dropped: AtomicU64,
     /// Why the thread stopped, if it did.
     halted: Mutex<Option<String>>,
-    /// True once the view knew all that was admitted before this start.
+    /// True once the marker was seen: the view knows all that was admitted before this start.
+    marked: AtomicBool,
+    /// True once what the view knew then is announced, too.
     caught_up: AtomicBool,
 }
 
@@ -64,6 +66,7 @@ impl ViewHandle {
             at: AtomicI64::new(0),
             dropped: AtomicU64::new(0),
             halted: Mutex::new(None),
+            marked: AtomicBool::new(false),
             caught_up: AtomicBool::new(false),
         }
     }
@@ -112,10 +115,22 @@ impl ViewHandle {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// True once the view knew all that was admitted before this start; before, it may say "nothing"
-    /// of what there is.
+    /// True once the view knew all that was admitted before this start, and it is announced; before,
+    /// the gateway might say "nothing" of what there is.
     pub(crate) fn is_caught_up(&self) -> bool {
         self.caught_up.load(Ordering::Acquire)
+    }
+
+    /// True once the view knew all that was admitted before this start.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.marked.load(Ordering::Acquire)
+    }
+
+    /// For the publishing thread: what was known at the mark is announced.
+    pub(crate) fn announced(&self) {
+        if !self.caught_up.swap(true, Ordering::AcqRel) {
+            tracing::info!(sequence = self.sequence().0, "the outcomes view has caught up");
+        }
     }
 
     /// For `/readyz`.
@@ -139,31 +154,20 @@ impl ViewHandle {
 
 impl std::fmt::Debug for ViewHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ViewHandle")
-            .field("sequence", &self.sequence)
-            .finish_non_exhaustive()
+        f.debug_struct("ViewHandle").field("sequence", &self.sequence).finish_non_exhaustive()
     }
 }
 
 /// The command by which a gateway learns that its view has reached the end of `commands` as it was at
 /// the start: a heartbeat of no epoch, which changes nothing but the time.
 pub(crate) fn marker(context: &Context) -> domain::Envelope {
-    let place = Place {
-        instance: context.instance,
-        core: context.operator_core(),
-        index: NOWHERE,
-    };
-    domain::Envelope {
-        origin: place.pack(),
-        command: Command::Pulse { epoch: 0 },
-    }
+    let place = Place { instance: context.instance, core: context.operator_core(), index: NOWHERE };
+    domain::Envelope { origin: place.pack(), command: Command::Pulse { epoch: 0 } }
 }
 
 /// Reads events until told to stop. Runs on a thread of its own.
 pub(crate) fn run(context: &Context, stop: &AtomicBool) {
-    let opened = context
-        .journal
-        .reader(Stream::Events, Position::START, Visibility::Accepted);
+    let opened = context.journal.reader(Stream::Events, Position::START, Visibility::Accepted);
     let reader = match opened {
         Ok(reader) => reader,
         Err(error) => return context.view.halt(error.to_string()),
@@ -215,8 +219,9 @@ impl<'a> ViewThread<'a> {
 
     fn group(&mut self, group: &Group) -> Result<(), String> {
         for record in group.records.iter() {
-            let events = EventGroup::decode(record)
-                .map_err(|error| format!("events after command {}: {error}", self.watermark.last().0))?;
+            let events = EventGroup::decode(record).map_err(|error| {
+                format!("events after command {}: {error}", self.watermark.last().0)
+            })?;
             self.events(&events)?;
         }
         Ok(())
@@ -236,7 +241,8 @@ impl<'a> ViewThread<'a> {
         let context = self.context;
         let mut view = context.view.view.write();
         for command in group.commands() {
-            let command = command.map_err(|error| format!("events group of command {}: {error}", group.first.0))?;
+            let command = command
+                .map_err(|error| format!("events group of command {}: {error}", group.first.0))?;
             for event in &command.events {
                 view.absorb(command.sequence, group.at, event);
                 catalogue_changed |= changes_catalogue(event);
@@ -251,18 +257,19 @@ impl<'a> ViewThread<'a> {
     /// Notes what a command means for contacts, cores and watchers.
     fn gather(&mut self, mut command: CommandEvents, at: Millis, view: &View) {
         let context = self.context;
-        for event in &mut command.events {
-            if let Event::Registered { person, sealed, .. } | Event::Modified { person, sealed, .. } =
-                event
+        let contacts_are_new = command.sequence.0 > self.contacts_watermark;
+        for event in command.events.iter_mut().filter(|_| contacts_are_new) {
+            if let Event::Registered { person, sealed, .. }
+            | Event::Modified { person, sealed, .. } = event
             {
-                if command.sequence.0 > self.contacts_watermark {
-                    self.contacts.push((person.0, std::mem::take(sealed)));
-                }
+                self.contacts.push((person.0, std::mem::take(sealed)));
             }
         }
         let place = self.own(command.origin);
-        let answer = command.events.iter().find_map(|event| answer(event));
+        let answer = command.events.iter().find_map(answer);
         if let Some(answer) = &answer {
+            // Before it is no longer in flight: a key is never in neither.
+            context.decided.add(answer.key);
             if let Some(place) = &place {
                 context.in_flight.see(place.core, answer.key);
             }
@@ -287,11 +294,7 @@ impl<'a> ViewThread<'a> {
             None => Completion {
                 index: place.index,
                 key: None,
-                decision: Decision::Applied {
-                    sequence: command.sequence,
-                    at,
-                    events: command.events,
-                },
+                decision: Decision::Applied { sequence: command.sequence, events: command.events },
             },
         };
         self.decisions[place.core as usize].push(completion);
@@ -305,7 +308,13 @@ impl<'a> ViewThread<'a> {
         own.then_some(place)
     }
 
-    fn tell_watchers(&mut self, answer: &KeyedAnswer<'_>, sequence: Sequence, at: Millis, view: &View) {
+    fn tell_watchers(
+        &mut self,
+        answer: &KeyedAnswer<'_>,
+        sequence: Sequence,
+        at: Millis,
+        view: &View,
+    ) {
         for (core, index) in self.context.watchers.take(answer.key) {
             // A key used for another body still has its first outcome: that is what a receipt names.
             let first = view.outcome(answer.person, answer.period, answer.key);
@@ -324,26 +333,31 @@ impl<'a> ViewThread<'a> {
     }
 
     /// Makes the group's news known: contacts first, so that who reads them finds them.
-    fn publish(&mut self, last: Sequence, at: Millis, catalogue_changed: bool) -> Result<(), String> {
+    fn publish(
+        &mut self,
+        last: Sequence,
+        at: Millis,
+        catalogue_changed: bool,
+    ) -> Result<(), String> {
         let any = self.seen.iter().any(|seen| *seen > 0);
-        if self.contacts.len() >= CONTACTS_MAX || (any && !self.contacts.is_empty()) {
+        // While catching up nobody is answered, and contacts gather to larger batches.
+        let due = any || self.context.view.is_marked() || self.contacts.len() >= CONTACTS_MAX;
+        if due && !self.contacts.is_empty() {
             self.store_contacts()?;
         }
         let context = self.context;
         context.view.at.store(at.0, Ordering::Release);
         context.view.sequence.store(last.0, Ordering::Release);
-        if catalogue_changed {
+        // The marker is the first command of the operator's core.
+        let marked = self.seen[usize::from(context.operator_core())] > 0;
+        let marker_seen = marked && !context.view.marked.swap(true, Ordering::AcqRel);
+        if catalogue_changed || marker_seen {
             context.availability.catalogue_changed(last);
         }
-        let marker_seen = self.seen[usize::from(context.operator_core())] > 0;
         for (core, inbox) in context.inboxes.iter().enumerate() {
             inbox.deliver(&mut self.decisions[core], std::mem::take(&mut self.seen[core]));
         }
-        if marker_seen && !context.view.is_caught_up() {
-            context.view.caught_up.store(true, Ordering::Release);
-            context.availability.catalogue_changed(last);
-            tracing::info!(sequence = last.0, "the outcomes view has caught up");
-        }
+
         Ok(())
     }
 
@@ -353,14 +367,10 @@ impl<'a> ViewThread<'a> {
         if self.contacts.is_empty() || last <= self.contacts_watermark {
             return Ok(());
         }
-        let rows: Vec<(u32, &[u8])> = self
-            .contacts
-            .iter()
-            .map(|(person, sealed)| (*person, sealed.as_slice()))
-            .collect();
+        let rows: Vec<(u32, &[u8])> =
+            self.contacts.iter().map(|(person, sealed)| (*person, sealed.as_slice())).collect();
         let book = self.context.view.contacts.write();
-        book.put_batch(last, &rows)
-            .map_err(|error| error.to_string())?;
+        book.put_batch(last, &rows).map_err(|error| error.to_string())?;
         drop(book);
         self.contacts.clear();
         self.contacts_watermark = last;
@@ -391,12 +401,7 @@ fn answer(event: &Event) -> Option<KeyedAnswer<'_>> {
         | Event::Withdrawn { person, key, .. } => (person, PeriodNumber::INTENTS, key),
         _ => return None,
     };
-    Some(KeyedAnswer {
-        person,
-        period,
-        key,
-        event,
-    })
+    Some(KeyedAnswer { person, period, key, event })
 }
 
 impl KeyedAnswer<'_> {
@@ -427,12 +432,7 @@ impl KeyedAnswer<'_> {
                 return first.map(Decision::Outcome);
             }
         };
-        Some(Decision::Outcome(Outcome {
-            sequence,
-            at,
-            fingerprint,
-            result,
-        }))
+        Some(Decision::Outcome(Outcome { sequence, at, fingerprint, result }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The bad-input matrix for the calls that exist: each row one request that is wrong in one way.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity)]
 
 mod support;
 
@@ -17,7 +17,10 @@ fn assert_problem(what: &str, answer: &Answer, status: u16, expected: &str) {
     assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{what}");
     assert_eq!(answer.json["status"], status, "{what}");
     for member in ["type", "title", "detail", "request_id"] {
-        assert!(answer.json[member].as_str().is_some_and(|text| !text.is_empty()), "{what}: {member}");
+        assert!(
+            answer.json[member].as_str().is_some_and(|text| !text.is_empty()),
+            "{what}: {member}"
+        );
     }
     for personal in ["A123456780", "0912345679", "王小明", "CANARY"] {
         assert!(!answer.body.contains(personal), "{what} repeats {personal}");
@@ -28,7 +31,13 @@ fn pointers(answer: &Answer) -> Vec<String> {
     let errors = answer.json["errors"].as_array().cloned().unwrap_or_default();
     let mut list: Vec<String> = errors
         .iter()
-        .map(|error| format!("{} {}", error["pointer"].as_str().unwrap_or("?"), error["code"].as_str().unwrap()))
+        .map(|error| {
+            format!(
+                "{} {}",
+                error["pointer"].as_str().unwrap_or("?"),
+                error["code"].as_str().unwrap()
+            )
+        })
         .collect();
     list.sort();
     list
@@ -41,9 +50,27 @@ fn any_call_with_a_broken_body_or_type_is_refused() {
     let deep = format!("{}1{}", "[".repeat(9), "]".repeat(9));
     let rows: Vec<(&str, &[(&str, &str)], &[u8], u16, &str)> = vec![
         ("no type", &[KEY], b"{}", 415, "unsupported-media-type"),
-        ("another type", &[KEY, ("content-type", "text/plain")], b"{}", 415, "unsupported-media-type"),
-        ("another charset", &[KEY, ("content-type", "application/json; charset=big5")], b"{}", 415, "unsupported-media-type"),
-        ("packed", &[KEY, JSON, ("content-encoding", "gzip")], b"{}", 415, "unsupported-media-type"),
+        (
+            "another type",
+            &[KEY, ("content-type", "text/plain")],
+            b"{}",
+            415,
+            "unsupported-media-type",
+        ),
+        (
+            "another charset",
+            &[KEY, ("content-type", "application/json; charset=big5")],
+            b"{}",
+            415,
+            "unsupported-media-type",
+        ),
+        (
+            "packed",
+            &[KEY, JSON, ("content-encoding", "gzip")],
+            b"{}",
+            415,
+            "unsupported-media-type",
+        ),
         ("no body", &[KEY, JSON], b"", 400, "malformed-json"),
         ("no JSON", &[KEY, JSON], b"period=2", 400, "malformed-json"),
         ("half JSON", &[KEY, JSON], b"{\"period\":2", 400, "malformed-json"),
@@ -55,10 +82,34 @@ fn any_call_with_a_broken_body_or_type_is_refused() {
         ("a wrong type", &[KEY, JSON], b"{\"period\":\"2\",\"slot\":0}", 422, "invalid-fields"),
         ("a fraction", &[KEY, JSON], b"{\"period\":2,\"slot\":0.5}", 422, "invalid-fields"),
         ("a negative number", &[KEY, JSON], b"{\"period\":2,\"slot\":-1}", 422, "invalid-fields"),
-        ("a huge number", &[KEY, JSON], b"{\"period\":2,\"slot\":99999999999999999999999}", 422, "invalid-fields"),
-        ("an impossible number", &[KEY, JSON], b"{\"period\":2,\"slot\":1e999}", 400, "malformed-json"),
-        ("a key twice", &[KEY, JSON], b"{\"period\":2,\"slot\":0,\"slot\":0}", 422, "invalid-fields"),
-        ("an unknown key", &[KEY, JSON], b"{\"period\":2,\"slot\":0,\"CANARY\":1}", 422, "invalid-fields"),
+        (
+            "a huge number",
+            &[KEY, JSON],
+            b"{\"period\":2,\"slot\":99999999999999999999999}",
+            422,
+            "invalid-fields",
+        ),
+        (
+            "an impossible number",
+            &[KEY, JSON],
+            b"{\"period\":2,\"slot\":1e999}",
+            400,
+            "malformed-json",
+        ),
+        (
+            "a key twice",
+            &[KEY, JSON],
+            b"{\"period\":2,\"slot\":0,\"slot\":0}",
+            422,
+            "invalid-fields",
+        ),
+        (
+            "an unknown key",
+            &[KEY, JSON],
+            b"{\"period\":2,\"slot\":0,\"CANARY\":1}",
+            422,
+            "invalid-fields",
+        ),
         ("a missing key", &[KEY, JSON], b"{\"period\":2}", 422, "invalid-fields"),
     ];
     for (what, headers, body, status, expected) in rows {
@@ -114,8 +165,19 @@ fn methods_and_paths_that_are_not_there_say_so() {
         assert_eq!(answer.header("allow"), Some(allow), "{path}");
     }
     for path in [
-        "/", "/v1", "/v1/", "/v1/captcha", "/v1/kiosk/requests", "/v1/periods/0", "/v1/periods/x",
-        "/v1/periods/65536", "/v1/periods/2/x", "/v1/%62ookings", "/v1/home/", "/metrics", "/readyz",
+        "/",
+        "/v1",
+        "/v1/",
+        "/v1/captcha",
+        "/v1/kiosk/requests",
+        "/v1/periods/0",
+        "/v1/periods/x",
+        "/v1/periods/65536",
+        "/v1/periods/2/x",
+        "/v1/%62ookings",
+        "/v1/home/",
+        "/metrics",
+        "/readyz",
         "/v1/overview",
     ] {
         assert_problem(path, &client.get(path), 404, "not-found");
@@ -127,7 +189,10 @@ fn tokens_that_do_not_hold_are_refused_everywhere() {
     let house = House::furnished_with(1, &[1], |config| config.identity.token_lifetime_s = 0);
     let expired = house.client().post("/v1/identity", &document(&Person::numbered(1)));
     let expired = expired.json["token"].as_str().unwrap();
-    let operator = house.vault.mint_operator_token("test", &[vault::Role::Admin], u64::from(u32::MAX)).unwrap();
+    let operator = house
+        .vault
+        .mint_operator_token("test", &[vault::Role::Admin], u64::from(u32::MAX))
+        .unwrap();
     let mut forged = expired.to_owned();
     let place = forged.len() - 3;
     let other = if forged.as_bytes()[place] == b'A' { "B" } else { "A" };
@@ -160,7 +225,8 @@ fn tokens_that_do_not_hold_are_refused_everywhere() {
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         }
     }
-    let basic = house.client().send("GET", "/v1/intents/mine", &[("authorization", "Basic YTpi")], b"");
+    let basic =
+        house.client().send("GET", "/v1/intents/mine", &[("authorization", "Basic YTpi")], b"");
     assert_problem("basic", &basic, 401, "not-authenticated");
 }
 
@@ -174,7 +240,18 @@ fn a_registration_names_every_field_at_fault() {
         body
     };
     for (what, body, faults) in [
-        ("nothing", json!({}), vec!["/county required", "/district required", "/language required", "/name required", "/phone required", "/vaccines required"]),
+        (
+            "nothing",
+            json!({}),
+            vec![
+                "/county required",
+                "/district required",
+                "/language required",
+                "/name required",
+                "/phone required",
+                "/vaccines required",
+            ],
+        ),
         ("an empty name", with("name", json!(" ")), vec!["/name required"]),
         ("a long name", with("name", json!("王".repeat(65))), vec!["/name too_long"]),
         ("a name with a NUL", with("name", json!("王\u{0}")), vec!["/name control_character"]),
@@ -182,9 +259,17 @@ fn a_registration_names_every_field_at_fault() {
         ("a short mobile", with("phone", json!("091234567")), vec!["/phone phone"]),
         ("a number", with("phone", json!(912_345_678)), vec!["/phone wrong_type"]),
         ("no county", with("county", json!("1")), vec!["/county unknown_county"]),
-        ("a district elsewhere", with("district", json!("09007010")), vec!["/district district_elsewhere"]),
+        (
+            "a district elsewhere",
+            with("district", json!("09007010")),
+            vec!["/district district_elsewhere"],
+        ),
         ("no vaccine", with("vaccines", json!([])), vec!["/vaccines empty_list"]),
-        ("an unknown vaccine", with("vaccines", json!(["AZ", "CANARY"])), vec!["/vaccines/1 unknown_vaccine"]),
+        (
+            "an unknown vaccine",
+            with("vaccines", json!(["AZ", "CANARY"])),
+            vec!["/vaccines/1 unknown_vaccine"],
+        ),
         ("a vaccine twice", with("vaccines", json!(["AZ", "AZ"])), vec!["/vaccines/1 repeated"]),
         ("another language", with("language", json!("fr")), vec!["/language not_allowed"]),
         ("a field too many", with("extra", json!(1)), vec!["/extra unknown"]),
@@ -202,11 +287,31 @@ fn an_identity_check_names_every_field_at_fault_and_repeats_no_number() {
     let mut client = house.client();
     for (what, body, faults) in [
         ("nothing", json!({}), vec![" one_document", "/id_number required", "/method required"]),
-        ("a wrong check digit", json!({"method":"document","id_number":"A123456780","card_number":"000000000001"}), vec!["/id_number id_check_digit"]),
-        ("no ID number", json!({"method":"document","id_number":"CANARY","card_number":"000000000001"}), vec!["/id_number id_number"]),
-        ("a short card", json!({"method":"document","id_number":"A123456789","card_number":"1"}), vec!["/card_number card_number"]),
-        ("no document", json!({"method":"document","id_number":"A123456789"}), vec![" one_document"]),
-        ("two documents", json!({"method":"document","id_number":"A123456789","card_number":"000000000001","passport_number":"P1234567"}), vec![" one_document"]),
+        (
+            "a wrong check digit",
+            json!({"method":"document","id_number":"A123456780","card_number":"000000000001"}),
+            vec!["/id_number id_check_digit"],
+        ),
+        (
+            "no ID number",
+            json!({"method":"document","id_number":"CANARY","card_number":"000000000001"}),
+            vec!["/id_number id_number"],
+        ),
+        (
+            "a short card",
+            json!({"method":"document","id_number":"A123456789","card_number":"1"}),
+            vec!["/card_number card_number"],
+        ),
+        (
+            "no document",
+            json!({"method":"document","id_number":"A123456789"}),
+            vec![" one_document"],
+        ),
+        (
+            "two documents",
+            json!({"method":"document","id_number":"A123456789","card_number":"000000000001","passport_number":"P1234567"}),
+            vec![" one_document"],
+        ),
     ] {
         let answer = client.post("/v1/identity", &body);
         assert_problem(what, &answer, 422, "invalid-fields");

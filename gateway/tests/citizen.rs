@@ -26,7 +26,10 @@ fn a_person_registers_books_moves_and_cancels() {
     assert_eq!(shown["serial_number"], 1);
     assert_eq!(shown["id_number"], masked);
     assert_eq!(shown["name"], "王小明");
-    assert_eq!((shown["county"].as_str(), shown["district"].as_str()), (Some(COUNTY), Some(DISTRICT)));
+    assert_eq!(
+        (shown["county"].as_str(), shown["district"].as_str()),
+        (Some(COUNTY), Some(DISTRICT))
+    );
     assert_eq!(shown["vaccines"], json!(["AZ", "Moderna"]));
     assert!(shown["completed_at"].as_str().unwrap().ends_with("+08:00"));
     let mine = client.get("/v1/intents/mine");
@@ -131,7 +134,8 @@ fn a_receipt_is_read_by_its_owner_alone() {
     let url = accepted.json["status_url"].as_str().unwrap().to_owned();
     assert_eq!(owner.get(&url).status, 200);
     let theirs = stranger.get(&url);
-    let random = stranger.get("/v1/requests/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    let random =
+        stranger.get("/v1/requests/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     assert_eq!((theirs.status, slug(&theirs)), (404, "not-found"));
     assert_eq!((random.status, slug(&random)), (404, "not-found"));
     assert_eq!(house.client().get(&url).status, 401);
@@ -165,7 +169,10 @@ fn strangers_and_wrong_documents_get_the_same_answer_and_five_failures_lock_the_
     let wrong = Person { card_number: "999999999999".to_owned(), ..known.clone() };
     let stranger = Person::numbered(4_242);
     let mut client = house.client();
-    let (a, b) = (client.post("/v1/identity", &document(&wrong)), client.post("/v1/identity", &document(&stranger)));
+    let (a, b) = (
+        client.post("/v1/identity", &document(&wrong)),
+        client.post("/v1/identity", &document(&stranger)),
+    );
     for answer in [&a, &b] {
         assert_eq!((answer.status, slug(answer)), (401, "identity-not-confirmed"));
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
@@ -192,11 +199,21 @@ fn strangers_and_wrong_documents_get_the_same_answer_and_five_failures_lock_the_
 fn what_a_person_typed_is_normalised_once() {
     let house = House::furnished(1, &[]);
     let person = Person::numbered(1);
-    let wide: String = person.id_number.to_lowercase().chars().map(|c| match c {
-        '0'..='9' => char::from_u32(c as u32 + 0xfee0).unwrap(),
-        other => other,
-    }).collect();
-    let card = format!("{}-{} {}", &person.card_number[..4], &person.card_number[4..8], &person.card_number[8..]);
+    let wide: String = person
+        .id_number
+        .to_lowercase()
+        .chars()
+        .map(|c| match c {
+            '0'..='9' => char::from_u32(c as u32 + 0xfee0).unwrap(),
+            other => other,
+        })
+        .collect();
+    let card = format!(
+        "{}-{} {}",
+        &person.card_number[..4],
+        &person.card_number[4..8],
+        &person.card_number[8..]
+    );
     let body = json!({ "method": "document", "id_number": wide, "card_number": card });
     let answer = house.client().post("/v1/identity", &body);
     assert_eq!(answer.status, 201, "{answer:?}");
@@ -270,7 +287,10 @@ fn a_period_says_whether_and_from_when_its_caller_may_book() {
     let open = client.get("/v1/periods/2");
     assert_eq!((&open.json["eligible"], &open.json["reason"]), (&json!(true), &json!(null)));
     let coming = client.get("/v1/periods/3");
-    assert_eq!((&coming.json["eligible"], &coming.json["reason"]), (&json!(true), &json!("window_not_open")));
+    assert_eq!(
+        (&coming.json["eligible"], &coming.json["reason"]),
+        (&json!(true), &json!("window_not_open"))
+    );
     assert_eq!(coming.json["may_book_from"], coming.json["opens_at"]);
     assert_eq!(client.get("/v1/periods").json["periods"].as_array().unwrap().len(), 2);
     let bad = house.client().with_token("slt_nonsense").get("/v1/periods/2");

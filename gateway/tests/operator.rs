@@ -6,11 +6,14 @@ mod support;
 
 use std::sync::Arc;
 
+use domain::PersonKey;
+use gateway::roster::record::{Record, Row};
 use gateway::{Attachments, ConfirmationsError};
+use journal::Stream;
 use serde_json::{Value, json};
 use support::client::{Answer, Client};
 use support::{COUNTY, DISTRICT, House, Person, date, document, instant, intent, roster, slug};
-use vault::Role;
+use vault::{Lookup, Role};
 
 const ROSTER_HEADER: &str =
     "id_number,former_id_number,card_number,entry_permit_number,passport_number,birth_date";
@@ -82,14 +85,19 @@ fn calls() -> Vec<(&'static str, String, &'static str, &'static str, Role)> {
 #[test]
 fn each_role_opens_its_calls_and_no_others() {
     let house = House::furnished(1, &[1]);
-    let mint = |role| house.vault.mint_operator_token("test", &[role], u64::from(u32::MAX)).unwrap();
+    let mint =
+        |role| house.vault.mint_operator_token("test", &[role], u64::from(u32::MAX)).unwrap();
     let mut grants = 0;
     for role in Role::ALL {
         let mut client = Client::to(house.operator).with_token(&mint(role));
         for (method, path, kind, body, needed) in calls() {
             let answer = client.send(method, &path, &[("content-type", kind)], body.as_bytes());
             let opened = answer.status != 403 && answer.status != 401;
-            assert_eq!(opened, role == needed || role == Role::Admin, "{role:?} {method} {path} {answer:?}");
+            assert_eq!(
+                opened,
+                role == needed || role == Role::Admin,
+                "{role:?} {method} {path} {answer:?}"
+            );
             if !opened {
                 assert_eq!(slug(&answer), "not-permitted");
             }
@@ -155,11 +163,19 @@ fn health_and_documentation_need_no_token_and_other_paths_are_404_or_405() {
     let answer = operator.send("DELETE", "/v1/categories/9", &[], b"");
     assert_eq!((answer.status, answer.header("allow")), (405, Some("PUT")));
     let ready = client.get("/readyz").json;
-    let names: Vec<&str> =
-        ready["checks"].as_array().unwrap().iter().map(|check| check["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = ready["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| check["name"].as_str().unwrap())
+        .collect();
     assert_eq!((ready["ready"].as_bool(), names), (Some(true), vec!["gateway", "view", "roster"]));
     let metrics = client.get("/metrics").body;
-    for name in ["slotline_view_sequence", "slotline_roster_version", "slotline_journal_stored_bytes{stream=\"roster\"}"] {
+    for name in [
+        "slotline_view_sequence",
+        "slotline_roster_version",
+        "slotline_journal_stored_bytes{stream=\"roster\"}",
+    ] {
         assert!(metrics.contains(name), "{name}");
     }
 }
@@ -183,10 +199,17 @@ fn publishing_creates_then_replaces_and_a_dry_run_only_counts() {
     (1..=3).for_each(|serial| drop(house.registered(serial)));
     let mut operator = house.operator();
     let dry = operator.put("/v1/periods/3?dry_run=true", &period(60));
-    assert_eq!((dry.status, &dry.json), (200, &json!({ "dry_run": true, "eligible": 3, "gained": 3, "lost": 0 })));
+    assert_eq!(
+        (dry.status, &dry.json),
+        (200, &json!({ "dry_run": true, "eligible": 3, "gained": 3, "lost": 0 }))
+    );
     assert_eq!(house.client().get("/v1/periods/3").status, 404, "a dry run publishes nothing");
     let created = operator.put("/v1/periods/3", &period(60));
-    assert_eq!((created.status, created.json["created"].as_bool()), (201, Some(true)), "{created:?}");
+    assert_eq!(
+        (created.status, created.json["created"].as_bool()),
+        (201, Some(true)),
+        "{created:?}"
+    );
     assert_eq!(house.client().get("/v1/periods/3").status, 200, "visible at once");
 
     let mut narrower = period(60);
@@ -215,7 +238,10 @@ fn a_rule_that_cannot_stand_is_refused_with_pointers() {
     let mut operator = house.operator();
     let mut unknown = period(60);
     unknown["categories"] = json!([9, 77]);
-    assert_eq!(fields(&operator.put("/v1/periods/3", &unknown)), ["/categories/1:unknown_category"]);
+    assert_eq!(
+        fields(&operator.put("/v1/periods/3", &unknown)),
+        ["/categories/1:unknown_category"]
+    );
     let mut several = period(-120);
     several["vaccine"] = json!("AZ");
     let mut found = fields(&operator.put("/v1/periods/3", &several));
@@ -223,11 +249,15 @@ fn a_rule_that_cannot_stand_is_refused_with_pointers() {
     assert_eq!(found, ["/closes_at:end_not_after_start", "/vaccine:unknown"]);
     // A misspelt parameter must not publish.
     assert_eq!(fields(&operator.put("/v1/periods/3?dryrun=true", &period(60))), ["query:unknown"]);
-    assert_eq!(fields(&operator.put("/v1/periods/3?dry_run=yes", &period(60))), ["dry_run:not_allowed"]);
+    assert_eq!(
+        fields(&operator.put("/v1/periods/3?dry_run=yes", &period(60))),
+        ["dry_run:not_allowed"]
+    );
     for path in ["/v1/periods/0", "/v1/periods/65536", "/v1/periods/x", "/v1/categories/0"] {
         assert_eq!(operator.put(path, &period(60)).status, 404, "{path}");
     }
-    let broken = operator.send("PUT", "/v1/periods/3", &[("content-type", "application/json")], b"{");
+    let broken =
+        operator.send("PUT", "/v1/periods/3", &[("content-type", "application/json")], b"{");
     assert_eq!((broken.status, slug(&broken)), (400, "malformed-json"));
     let typed = operator.send("PUT", "/v1/periods/3", &[("content-type", "text/csv")], b"{}");
     assert_eq!((typed.status, slug(&typed)), (415, "unsupported-media-type"));
@@ -240,7 +270,8 @@ fn sites_are_added_and_changed_all_or_none() {
     let mut operator = house.operator();
     let good = format!("S2,第二醫院,Second Hospital,{COUNTY},{DISTRICT},測試路2號,hospital");
     let bad = good.replace("S2", "S3").replace(DISTRICT, "99999999");
-    let answer = csv(&mut operator, "/v1/sites:import", &format!("{SITES_HEADER}\n{good}\n{bad}\n"));
+    let answer =
+        csv(&mut operator, "/v1/sites:import", &format!("{SITES_HEADER}\n{good}\n{bad}\n"));
     assert_eq!(rows(&answer), ["3:district:unknown_district"]);
     let slots = format!("{SLOTS_HEADER}\nS2,{},08:00,09:00,AZ,5\n", date(2));
     assert_eq!(rows(&csv(&mut operator, "/v1/slots:import", &slots)), ["2:site:unknown_site"]);
@@ -248,7 +279,11 @@ fn sites_are_added_and_changed_all_or_none() {
     let changed = format!("S1,改名醫院,Renamed Hospital,{COUNTY},{DISTRICT},測試路9號,hospital");
     let file = format!("\u{feff}{SITES_HEADER}\r\n{good}\r\n{changed}\r\n");
     let answer = csv(&mut operator, "/v1/sites:import", &file);
-    assert_eq!((answer.status, &answer.json), (200, &json!({ "rows": 2, "added": 1 })), "{answer:?}");
+    assert_eq!(
+        (answer.status, &answer.json),
+        (200, &json!({ "rows": 2, "added": 1 })),
+        "{answer:?}"
+    );
     let sites = house.client().get("/v1/periods/2/sites").json;
     assert_eq!(sites["sites"][0]["name"], "改名醫院");
     let answer = csv(&mut operator, "/v1/slots:import", &slots);
@@ -266,15 +301,23 @@ fn slots_change_their_capacity_but_never_below_what_is_booked() {
         assert_eq!(booked.status, 201, "{booked:?}");
     }
     let mut operator = house.operator();
-    let slots = |capacity: i32| format!("{SLOTS_HEADER}\nS1,{},08:00,09:00,AZ,{capacity}\n", date(2));
+    let slots =
+        |capacity: i32| format!("{SLOTS_HEADER}\nS1,{},08:00,09:00,AZ,{capacity}\n", date(2));
     let answer = csv(&mut operator, "/v1/slots:import", &slots(1));
     assert_eq!(rows(&answer), ["2:capacity:capacity_below_booked"]);
     let detail = answer.json["errors"][0]["detail"].as_str().unwrap();
     assert!(detail.contains('2'), "{detail}");
-    assert_eq!(csv(&mut operator, "/v1/slots:import", &slots(3)).json, json!({ "rows": 1, "added": 0 }));
-    assert_eq!(rows(&csv(&mut operator, "/v1/slots:import", &slots(-1))), ["2:capacity:out_of_range"]);
+    assert_eq!(
+        csv(&mut operator, "/v1/slots:import", &slots(3)).json,
+        json!({ "rows": 1, "added": 0 })
+    );
+    assert_eq!(
+        rows(&csv(&mut operator, "/v1/slots:import", &slots(-1))),
+        ["2:capacity:out_of_range"]
+    );
 
-    let patch = |operator: &mut Client, path: &str, body: Value| operator.json("PATCH", path, &[], &body);
+    let patch =
+        |operator: &mut Client, path: &str, body: Value| operator.json("PATCH", path, &[], &body);
     let answer = patch(&mut operator, "/v1/slots/0", json!({ "capacity": 5 }));
     assert_eq!(answer.json, json!({ "number": 0, "capacity": 5, "places_left": 3 }));
     let shown = house.client().get("/v1/periods/2/slots?site=S1").json;
@@ -303,7 +346,10 @@ fn an_import_of_many_chunks_takes_every_row() {
     let answer = csv(&mut house.operator(), "/v1/slots:import", &file);
     assert_eq!(answer.json, json!({ "rows": 9_600, "added": 9_600 }), "{answer:?}");
     let overview = house.operator().get("/v1/overview").json;
-    assert_eq!((overview["slots"].as_u64(), overview["places"].as_u64()), (Some(9_601), Some(9_601)));
+    assert_eq!(
+        (overview["slots"].as_u64(), overview["places"].as_u64()),
+        (Some(9_601), Some(9_601))
+    );
     assert_eq!(overview["import"], Value::Null);
 }
 
@@ -355,10 +401,17 @@ fn a_roster_is_taken_whole_or_not_at_all() {
     let mut operator = house.operator();
     let file = roster(1..=3).replace("1980-05-20\n", "1980-05-20\r\n");
     let broken = file.clone() + "A123456780,,000012345678,,,1985-07-06\n";
-    assert_eq!(rows(&csv(&mut operator, "/v1/roster:import", &broken)), ["5:id_number:id_check_digit"]);
+    assert_eq!(
+        rows(&csv(&mut operator, "/v1/roster:import", &broken)),
+        ["5:id_number:id_check_digit"]
+    );
     assert_eq!(house.client().post("/v1/identity", &document(&Person::numbered(1))).status, 401);
     let answer = csv(&mut operator, "/v1/roster:import", &file);
-    assert_eq!(answer.json, json!({ "rows": 3, "roster_version": 1, "corrected": 0 }), "{answer:?}");
+    assert_eq!(
+        answer.json,
+        json!({ "rows": 3, "roster_version": 1, "corrected": 0 }),
+        "{answer:?}"
+    );
     assert_eq!(house.client().post("/v1/identity", &document(&Person::numbered(1))).status, 201);
 }
 
@@ -366,9 +419,12 @@ fn a_roster_is_taken_whole_or_not_at_all() {
 fn both_numbers_of_a_resident_are_one_person_and_a_known_person_is_never_rekeyed() {
     let house = House::empty(|_| {});
     house.put_category();
-    let row = |id: &str, former: &str, card: &str| format!("{ROSTER_HEADER}\n{id},{former},{card},,,1980-05-20\n");
+    let row = |id: &str, former: &str, card: &str| {
+        format!("{ROSTER_HEADER}\n{id},{former},{card},,,1980-05-20\n")
+    };
     house.import("/v1/roster:import", &row(RESIDENT, RESIDENT_BEFORE, "000000000001"));
-    let resident = |id: &str| Person { id_number: id.to_owned(), card_number: "000000000001".to_owned() };
+    let resident =
+        |id: &str| Person { id_number: id.to_owned(), card_number: "000000000001".to_owned() };
     let mut client = house.logged_in(&resident(RESIDENT_BEFORE));
     assert_eq!(client.waited("POST", "/v1/intents", "k", &intent()).status, 201);
     let mut same = house.logged_in(&resident(RESIDENT));
@@ -396,7 +452,10 @@ fn a_corrected_birth_date_holds_for_a_registered_person_at_once() {
     let answer = csv(&mut operator, "/v1/roster:import", &younger);
     assert_eq!(answer.json, json!({ "rows": 1, "roster_version": 2, "corrected": 1 }));
     let shown = client.get("/v1/periods/4").json;
-    assert_eq!((shown["eligible"].as_bool(), shown["reason"].as_str()), (Some(false), Some("not_eligible")));
+    assert_eq!(
+        (shown["eligible"].as_bool(), shown["reason"].as_str()),
+        (Some(false), Some("not_eligible"))
+    );
     let again = csv(&mut operator, "/v1/roster:import", &younger);
     assert_eq!(again.json, json!({ "rows": 1, "roster_version": 3, "corrected": 0 }));
 }
@@ -445,27 +504,34 @@ fn a_site_reports_who_came_as_csv_and_as_json() {
     let mut clients: Vec<Client> = (1..=3).map(|serial| house.registered(serial)).collect();
     let mut numbers = Vec::new();
     for (client, slot) in clients.iter_mut().zip([1, 1, 0]) {
-        let booked = client.waited("POST", "/v1/bookings", "k", &json!({ "period": 2, "slot": slot }));
+        let booked =
+            client.waited("POST", "/v1/bookings", "k", &json!({ "period": 2, "slot": slot }));
         assert_eq!(booked.status, 201, "{booked:?}");
         numbers.push(booked.json["booking"]["number"].as_u64().unwrap());
     }
     let mut operator = house.operator();
     let at = format!("{today}T00:00:01+08:00");
-    let file = format!(
-        "booking_number,attended_at\n{},{at}\n99,{at}\n{},{at}\n",
-        numbers[0], numbers[2]
-    );
+    let file =
+        format!("booking_number,attended_at\n{},{at}\n99,{at}\n{},{at}\n", numbers[0], numbers[2]);
     let refused = csv(&mut operator, "/v1/attendance", &file);
-    assert_eq!(rows(&refused), ["3:booking_number:unknown_booking", "4:attended_at:attended_on_another_day"]);
+    assert_eq!(
+        rows(&refused),
+        ["3:booking_number:unknown_booking", "4:attended_at:attended_on_another_day"]
+    );
     assert_eq!(clients[0].get("/v1/bookings/mine?period=2").json["booking"]["status"], "booked");
 
     let file = format!("booking_number,attended_at\n{},{at}\n", numbers[0]);
     let expected = json!({ "rows": 1, "attended": 1, "refused": [] });
     assert_eq!(csv(&mut operator, "/v1/attendance", &file).json, expected);
-    assert_eq!(csv(&mut operator, "/v1/attendance", &file).json, expected, "a report may come again");
+    assert_eq!(
+        csv(&mut operator, "/v1/attendance", &file).json,
+        expected,
+        "a report may come again"
+    );
     assert_eq!(clients[0].get("/v1/bookings/mine?period=2").json["booking"]["status"], "attended");
 
-    let body = |number: u64| json!({ "attendance": [{ "booking_number": number, "attended_at": at }] });
+    let body =
+        |number: u64| json!({ "attendance": [{ "booking_number": number, "attended_at": at }] });
     assert_eq!(operator.post("/v1/attendance", &body(numbers[1])).json, expected);
     let refused = operator.post("/v1/attendance", &body(99));
     assert_eq!(fields(&refused), ["/attendance/0/booking_number:unknown_booking"]);
@@ -516,12 +582,13 @@ fn the_days_list_opens_names_and_phones_and_disarms_formulas() {
 
 #[test]
 fn the_overview_counts_what_happened() {
-    let house = House::furnished(2, &[1]);
-    for (serial, status) in [(1, 201), (2, 409)] {
-        let mut client = house.registered(serial);
-        let wish = json!({ "period": 2, "slot": 0 });
-        assert_eq!(client.waited("POST", "/v1/bookings", "k", &wish).status, status);
-        assert_eq!(client.waited("POST", "/v1/bookings", "k", &wish).status, status);
+    let house = House::furnished(2, &[3]);
+    let mut client = house.registered(1);
+    drop(house.registered(2));
+    let wish = json!({ "period": 2, "slot": 0 });
+    for (key, status) in [("k", 201), ("k", 201), ("l", 409), ("l", 409)] {
+        let answer = client.waited("POST", "/v1/bookings", key, &wish);
+        assert_eq!(answer.status, status, "{answer:?}");
     }
     let overview = house.operator().get("/v1/overview").json;
     for (pointer, expected) in [
@@ -529,18 +596,23 @@ fn the_overview_counts_what_happened() {
         ("/intents", 2),
         ("/sites", 1),
         ("/slots", 1),
-        ("/places", 1),
-        ("/places_left", 0),
+        ("/places", 3),
+        ("/places_left", 2),
         ("/roster_version", 1),
         ("/total/confirmed", 1),
         ("/total/standing", 1),
         ("/total/rejected", 1),
-        ("/rejected/slot_full", 1),
+        ("/rejected/already_booked", 1),
+        ("/rules_version", 1),
         ("/repeated", 2),
         ("/periods/0/number", 2),
         ("/periods/0/requests/confirmed", 1),
     ] {
-        assert_eq!(overview.pointer(pointer).and_then(Value::as_u64), Some(expected), "{pointer}: {overview}");
+        assert_eq!(
+            overview.pointer(pointer).and_then(Value::as_u64),
+            Some(expected),
+            "{pointer}: {overview}"
+        );
     }
     assert_eq!(overview["periods"][0]["state"], "open");
     assert!(overview["at"].as_str().unwrap().ends_with("+08:00"));
@@ -569,9 +641,11 @@ fn confirmations_and_the_engines_clock_are_there_when_somebody_brings_them() {
         accept_time: Some(Arc::new(|| true)),
         ..Attachments::default()
     };
-    let other = gateway::serve(config, Arc::clone(&house.journal), Arc::clone(&house.vault), attachments);
+    let other =
+        gateway::serve(config, Arc::clone(&house.journal), Arc::clone(&house.vault), attachments);
     let other = other.unwrap();
-    let token = house.vault.mint_operator_token("test", &[Role::Admin], u64::from(u32::MAX)).unwrap();
+    let token =
+        house.vault.mint_operator_token("test", &[Role::Admin], u64::from(u32::MAX)).unwrap();
     let mut client = Client::to(other.operator).with_token(&token);
     let all = client.get("/v1/confirmations");
     assert_eq!(all.header("content-type"), Some("application/x-ndjson"));
@@ -590,6 +664,49 @@ fn confirmations_and_the_engines_clock_are_there_when_somebody_brings_them() {
     }
     assert_eq!(client.get("/v1/confirmations?after=0-100-0").status, 503);
     assert_eq!(client.post("/v1/engine:accept-time", &json!({})).json, json!({ "accepted": true }));
+}
+
+/// Writes an import of the roster as a gateway does that dies right behind the commit.
+fn import_and_die(house: &House, serial: u32, born_on: i32) {
+    let person = Person::numbered(serial);
+    let key = house.vault.person_key(&person.id_number);
+    let row = Row {
+        person: PersonKey(key),
+        id: house.vault.lookup_hash(Lookup::Id, &person.id_number),
+        former: None,
+        card: Some(house.vault.lookup_hash(Lookup::Card, &person.card_number)),
+        entry_permit: None,
+        passport: None,
+        born_on: house.vault.seal_birth(&key, born_on),
+    };
+    let mut rows = Vec::new();
+    row.encode(&mut rows);
+    let hash = *blake3::hash(&rows).as_bytes();
+    for record in [
+        Record::Begin { import: 1, base_version: 1 },
+        Record::Chunk { import: 1, rows: &rows },
+        Record::Commit { import: 1, rows: 1, hash },
+    ] {
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        house.journal.append(Stream::Roster, &[&bytes]).unwrap();
+    }
+}
+
+#[test]
+fn a_correction_left_owed_by_a_dead_gateway_is_told_by_the_next() {
+    let mut house = House::furnished(1, &[1]);
+    let mut elders = period(3_600);
+    elders["born_on_or_before"] = json!("1985-12-31");
+    assert_eq!(house.operator().put("/v1/periods/4", &elders).status, 201);
+    let mut client = house.registered(1);
+    assert_eq!(client.get("/v1/periods/4").json["eligible"], true);
+    house.stop_gateway();
+    // 1990-01-01
+    import_and_die(&house, 1, 7_305);
+    house.start_gateway();
+    let mut client = house.logged_in(&Person::numbered(1));
+    support::until("the engine was told", || client.get("/v1/periods/4").json["eligible"] == false);
 }
 
 #[test]

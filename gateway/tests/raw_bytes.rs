@@ -30,23 +30,46 @@ fn ambiguous_or_broken_framing_is_refused_and_the_connection_closed() {
     let house = House::empty(|_| {});
     let post = "POST /v1/identity HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
     let cases: Vec<(&str, String)> = vec![
-        ("length and chunks", format!("{post}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")),
-        ("chunks and length", format!("{post}transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n")),
+        (
+            "length and chunks",
+            format!("{post}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ),
+        (
+            "chunks and length",
+            format!("{post}transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n"),
+        ),
         ("two lengths", format!("{post}content-length: 2\r\ncontent-length: 3\r\n\r\n{{}}")),
         ("two equal lengths", format!("{post}content-length: 2\r\ncontent-length: 2\r\n\r\n{{}}")),
         ("a length with a sign", format!("{post}content-length: +2\r\n\r\n{{}}")),
         ("a length of two numbers", format!("{post}content-length: 2, 2\r\n\r\n{{}}")),
-        ("a bare line feed in the request line", "GET /v1/home HTTP/1.1\nhost: a\r\n\r\n".to_owned()),
-        ("a bare line feed in a field", "GET /v1/home HTTP/1.1\r\nhost: a\nx: y\r\n\r\n".to_owned()),
+        (
+            "a bare line feed in the request line",
+            "GET /v1/home HTTP/1.1\nhost: a\r\n\r\n".to_owned(),
+        ),
+        (
+            "a bare line feed in a field",
+            "GET /v1/home HTTP/1.1\r\nhost: a\nx: y\r\n\r\n".to_owned(),
+        ),
         ("a bare line feed at the end", "GET /v1/home HTTP/1.1\r\nhost: a\r\n\n".to_owned()),
         ("a folded field", "GET /v1/home HTTP/1.1\r\nhost: a\r\n b\r\n\r\n".to_owned()),
         ("a blank before the colon", "GET /v1/home HTTP/1.1\r\nhost : a\r\n\r\n".to_owned()),
         ("an unknown version", "GET /v1/home HTTP/3.1\r\nhost: a\r\n\r\n".to_owned()),
         ("no HTTP at all", "\x16\x03\x01\x02\x00\x01\x00\r\n\r\n".to_owned()),
         ("a NUL in a field", "GET /v1/home HTTP/1.1\r\nhost: a\0b\r\n\r\n".to_owned()),
-        ("a chunk that is no chunk", format!("{post}transfer-encoding: chunked\r\n\r\nzz\r\n{{}}\r\n0\r\n\r\n")),
-        ("an oversized chunk size", format!("{post}transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n{{}}\r\n0\r\n\r\n")),
-        ("chunks that are not the last coding", format!("{post}transfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n")),
+        (
+            "a chunk that is no chunk",
+            format!("{post}transfer-encoding: chunked\r\n\r\nzz\r\n{{}}\r\n0\r\n\r\n"),
+        ),
+        (
+            "an oversized chunk size",
+            format!(
+                "{post}transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n{{}}\r\n0\r\n\r\n"
+            ),
+        ),
+        (
+            "chunks that are not the last coding",
+            format!("{post}transfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n"),
+        ),
     ];
     for (what, bytes) in cases {
         assert_refused(&raw(house.public, bytes.as_bytes()), 400, "malformed-request", what);
@@ -56,7 +79,8 @@ fn ambiguous_or_broken_framing_is_refused_and_the_connection_closed() {
 #[test]
 fn a_smuggled_request_behind_a_good_one_is_refused() {
     let house = House::empty(|_| {});
-    let bytes = "GET /v1/regions HTTP/1.1\r\nhost: a\r\n\r\nGET /v1/regions HTTP/1.1\nhost: b\r\n\r\n";
+    let bytes =
+        "GET /v1/regions HTTP/1.1\r\nhost: a\r\n\r\nGET /v1/regions HTTP/1.1\nhost: b\r\n\r\n";
     let answers = raw(house.public, bytes.as_bytes());
     assert_eq!(answers[0].status, 200);
     assert_refused(&answers[1..], 400, "malformed-request", "the second request");
@@ -196,7 +220,10 @@ fn expect_continue_is_honoured() {
     let house = House::furnished(1, &[]);
     let body = document(&Person::numbered(1)).to_string();
     let mut stream = connect(house.public);
-    let head = format!("POST /v1/identity HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n", body.len());
+    let head = format!(
+        "POST /v1/identity HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        body.len()
+    );
     stream.write_all(head.as_bytes()).unwrap();
     let mut interim = [0; 25];
     stream.read_exact(&mut interim).unwrap();
@@ -209,5 +236,10 @@ fn expect_continue_is_honoured() {
 fn the_operators_listener_keeps_the_same_guard() {
     let house = House::empty(|_| {});
     let bytes = "GET /livez HTTP/1.1\nhost: a\r\n\r\n";
-    assert_refused(&raw(house.operator, bytes.as_bytes()), 400, "malformed-request", "bare line feed");
+    assert_refused(
+        &raw(house.operator, bytes.as_bytes()),
+        400,
+        "malformed-request",
+        "bare line feed",
+    );
 }

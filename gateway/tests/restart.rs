@@ -33,7 +33,12 @@ fn without_an_engine_requests_are_still_taken_and_own_reads_say_so_in_time() {
     let mut client = house.registered(1);
     house.stop_engine();
     let wish = json!({ "period": 2, "slot": 0 });
-    let waited = client.json("POST", "/v1/bookings", &[("idempotency-key", "k"), ("prefer", "wait=1")], &wish);
+    let waited = client.json(
+        "POST",
+        "/v1/bookings",
+        &[("idempotency-key", "k"), ("prefer", "wait=1")],
+        &wish,
+    );
     assert_eq!(waited.status, 202, "{waited:?}");
     let url = waited.json["status_url"].as_str().unwrap().to_owned();
     let processing = client.get(&url);
@@ -88,7 +93,10 @@ fn a_drain_answers_what_is_under_way_and_closes_what_is_idle() {
     let mut monitor = Client::to(house.operator);
     until("the request waits", || {
         let metrics = monitor.get("/metrics").body;
-        let line = metrics.lines().find(|line| line.starts_with("slotline_gateway_waiting ")).map(str::to_owned);
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with("slotline_gateway_waiting "))
+            .map(str::to_owned);
         line.as_deref() == Some("slotline_gateway_waiting 1")
     });
     house.gateway.as_ref().unwrap().drain();

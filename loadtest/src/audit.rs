@@ -169,7 +169,7 @@ pub struct AuditReport {
     pub slots: u64,
     /// Confirmations compared; absent when they were not read.
     pub confirmations: Option<u64>,
-    /// Text messages compared; absent when they were not read.
+    /// Confirmations whose text messages were counted; absent when the messages were not read.
     pub messages: Option<u64>,
     /// Findings in all.
     pub findings_total: u64,

@@ -90,8 +90,8 @@ pub(crate) struct BookingTraffic<'a> {
     /// The arrivals of an open model; in a saturating run somebody is always ready.
     plan: Option<ArrivalPlan>,
     planned: Option<Instant>,
-    /// The next person, and the distance to the one after.
-    person: u64,
+    /// The next person's place among those who take part, and the distance to the one after.
+    place: u64,
     threads: u64,
     /// Nobody comes any more.
     over: bool,
@@ -119,7 +119,7 @@ impl<'a> BookingTraffic<'a> {
             options,
             plan,
             planned: None,
-            person: options.campaign.first + thread,
+            place: thread,
             threads,
             over: false,
             reads_owed: 0.0,
@@ -179,13 +179,12 @@ impl<'a> BookingTraffic<'a> {
             self.over = true;
             return None;
         }
-        if self.person >= campaign.first + campaign.count() {
+        let Some(person) = campaign.person(self.place) else {
             self.counts.people_exhausted = true;
             self.over = true;
             return None;
-        }
-        let person = self.person;
-        self.person += self.threads;
+        };
+        self.place += self.threads;
         self.counts.arrivals += 1;
         self.owe_reads(due);
         let habits = Habits::of(self.options.seed, person, self.options.behaviour);

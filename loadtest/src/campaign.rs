@@ -29,14 +29,12 @@ pub struct CampaignParts {
     pub run: u64,
     /// The people.
     pub people: Population,
-    /// Index of the first person.
-    pub first: u64,
     /// The period booked.
     pub period: u16,
     /// The slots.
     pub slots: Vec<SlotOffer>,
-    /// The tokens of the people from the first on; empty for one who has none.
-    pub tokens: Vec<String>,
+    /// Who takes part, by index in rising order, and their tokens.
+    pub tokens: Vec<(u64, String)>,
     /// Above 0: ask for the decided outcome, and wait for it so many seconds.
     pub wait_s: u32,
 }
@@ -50,13 +48,13 @@ pub struct Campaign {
     pub run: u64,
     /// The people.
     pub people: Population,
-    /// Index of the first person.
-    pub first: u64,
     /// The period booked.
     pub period: u16,
     /// The slots, in the order in which they are given out one after another.
     pub slots: Vec<SlotOffer>,
-    /// `Bearer …` of each person, from the first on.
+    /// Indexes of those who take part, in rising order.
+    persons: Vec<u64>,
+    /// `Bearer …` of each of them.
     authorizations: Vec<Box<str>>,
     book: RequestLine,
     change: RequestLine,
@@ -68,7 +66,7 @@ pub struct Campaign {
 impl Campaign {
     /// Writes the requests of these parts once and for all.
     pub fn new(parts: CampaignParts) -> Campaign {
-        let CampaignParts { target, run, people, first, period, slots, tokens, wait_s } = parts;
+        let CampaignParts { target, run, people, period, slots, tokens, wait_s } = parts;
         let prefer = format!("wait={wait_s}");
         let mut headers = vec![("content-type", "application/json")];
         if wait_s > 0 {
@@ -88,15 +86,17 @@ impl Campaign {
             .iter()
             .map(|(site, date)| line("GET", &slots_path(period, site, date), &[]))
             .collect();
-        let authorizations =
-            tokens.into_iter().map(|token| format!("Bearer {token}").into_boxed_str()).collect();
+        let (persons, authorizations) = tokens
+            .into_iter()
+            .map(|(person, token)| (person, format!("Bearer {token}").into_boxed_str()))
+            .unzip();
         Campaign {
             target,
             run,
             people,
-            first,
             period,
             slots,
+            persons,
             authorizations,
             book,
             change,
@@ -105,14 +105,24 @@ impl Campaign {
         }
     }
 
-    /// How many people have a token.
+    /// How many people take part.
     pub fn count(&self) -> u64 {
-        self.authorizations.len() as u64
+        self.persons.len() as u64
     }
 
-    /// The authorization of a person by index; empty for one who has no token.
+    /// The index of the person at a place among those who take part.
+    pub fn person(&self, place: u64) -> Option<u64> {
+        usize::try_from(place).ok().and_then(|place| self.persons.get(place)).copied()
+    }
+
+    /// The authorization of a person by index; empty for one who does not take part.
     pub fn authorization(&self, person: u64) -> &str {
-        let place = person.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
+        // Indexes are mostly without gaps, so the place is mostly the distance from the first.
+        let guess = person.wrapping_sub(self.persons.first().copied().unwrap_or(0)) as usize;
+        let place = match self.persons.get(guess) {
+            Some(found) if *found == person => Some(guess),
+            _ => self.persons.binary_search(&person).ok(),
+        };
         place.and_then(|place| self.authorizations.get(place)).map_or("", |text| text)
     }
 
@@ -121,7 +131,7 @@ impl Campaign {
         let key = retry_key(self.run, person, ordinal);
         let headers = [
             ("authorization", self.authorization(person).as_bytes()),
-            ("idempotency-key", key.as_bytes()),
+            ("idempotency-key", &key[..]),
         ];
         let mut body = [0u8; 64];
         let mut written = Vec::new();
@@ -151,11 +161,11 @@ impl Campaign {
     /// For a bare saturating run: the first booking of the person at `index`, spread over the slots;
     /// false when all people have booked.
     pub fn booking_request(&self, index: u64, out: &mut Vec<u8>) -> bool {
-        if index >= self.count() || self.slots.is_empty() {
+        let Some(person) = self.person(index).filter(|_| !self.slots.is_empty()) else {
             return false;
-        }
+        };
         let slot = self.slots[(index % self.slots.len() as u64) as usize].facts.number;
-        self.write(self.first + index, 0, Action::Book(slot), out);
+        self.write(person, 0, Action::Book(slot), out);
         true
     }
 
@@ -165,12 +175,14 @@ impl Campaign {
     pub fn round_request(&self, index: u64, out: &mut Vec<u8>) -> bool {
         let (count, slots) = (self.count().max(1), self.slots.len().max(1) as u64);
         let (round, place) = (index / count, index % count);
-        if round >= KEYS_MAX || self.count() == 0 || self.slots.is_empty() {
+        let Some(person) =
+            self.person(place).filter(|_| round < KEYS_MAX && !self.slots.is_empty())
+        else {
             return false;
-        }
+        };
         let slot = self.slots[(place % slots) as usize].facts.number;
         let action = if round.is_multiple_of(2) { Action::Book(slot) } else { Action::Cancel };
-        self.write(self.first + place, round as u16, action, out);
+        self.write(person, round as u16, action, out);
         true
     }
 }
@@ -220,13 +232,12 @@ mod tests {
             date: "2030-01-01".to_owned(),
         };
         let target = Target::parse("http://127.0.0.1:1922", &[]).unwrap();
-        let tokens = vec!["t0".to_owned(), "t1".to_owned()];
+        let tokens = vec![(100, "t0".to_owned()), (101, "t1".to_owned())];
         let slots = vec![offer(5), offer(6)];
         Campaign::new(CampaignParts {
             target,
             run: 7,
             people,
-            first: 100,
             period: 2,
             slots,
             tokens,
@@ -256,6 +267,17 @@ mod tests {
             cancel.starts_with("DELETE /v1/bookings/mine?period=2 HTTP/1.1\r\n")
                 && cancel.ends_with("content-length: 0\r\n\r\n")
         );
+    }
+
+    #[test]
+    fn people_with_gaps_between_them_keep_their_tokens() {
+        let mut campaign = campaign();
+        campaign.persons = vec![100, 105];
+        assert_eq!(
+            (campaign.authorization(100), campaign.authorization(105)),
+            ("Bearer t0", "Bearer t1")
+        );
+        assert_eq!((campaign.authorization(101), campaign.authorization(99)), ("", ""));
     }
 
     #[test]

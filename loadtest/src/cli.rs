@@ -192,6 +192,13 @@ impl RunArgs {
         if self.even {
             load.spacing = Spacing::Even;
         }
+        if self.duration.is_some() && load.model == LoadModel::Open && load.stages.is_some() {
+            let reason = "the stages decide how long people come: give -q or --stages with it";
+            return Err(ScenarioError::OutOfBounds {
+                key: "--duration",
+                reason: reason.to_owned(),
+            });
+        }
         set(&mut load.duration_s, self.duration);
         set(&mut load.requests_max, self.requests);
         set(&mut load.connections, self.connections);
@@ -356,6 +363,7 @@ mod tests {
         for flags in [
             &["--saturate", "-q", "5"][..],
             &["-q", "5", "--stages", "0s:0,5s:5"],
+            &["-z", "5s", "--stages", "0s:0,5s:5"],
             &["-z", "0.5s"],
             &["--people", "2.5"],
             &["--slot-choice", "any"],

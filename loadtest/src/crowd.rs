@@ -1,5 +1,6 @@
 //! The crowd gets ready: everybody logs in and registers, over HTTP like a citizen.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Deserialize;
@@ -22,6 +23,18 @@ const REGISTRATION_WAIT: &str = "wait=25";
 #[derive(Deserialize)]
 struct IdentityAnswer {
     token: String,
+    #[serde(default)]
+    has_intent: bool,
+}
+
+/// Somebody who is logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LoggedIn {
+    /// Index in the population.
+    pub(crate) person: u64,
+    pub(crate) token: String,
+    /// Was registered before: by an earlier run, or by another seed whose person has the same number.
+    pub(crate) known: bool,
 }
 
 /// Logs in.
@@ -32,16 +45,20 @@ struct LogIn<'a> {
 }
 
 impl Call for LogIn<'_> {
-    type Output = String;
+    type Output = LoggedIn;
 
     fn write(&self, index: usize, out: &mut Vec<u8>) {
         let body = self.people.citizen(self.indexes[index]).identity_body();
         self.line.write(&[], body.as_bytes(), out);
     }
 
-    fn read(&self, _index: usize, status: u16, body: &[u8]) -> Verdict<String> {
+    fn read(&self, index: usize, status: u16, body: &[u8]) -> Verdict<LoggedIn> {
         match (status, serde_json::from_slice::<IdentityAnswer>(body)) {
-            (200 | 201, Ok(answer)) => Verdict::Done(answer.token),
+            (200 | 201, Ok(answer)) => Verdict::Done(LoggedIn {
+                person: self.indexes[index],
+                token: answer.token,
+                known: answer.has_intent,
+            }),
             (401, _) => Verdict::Failed(
                 "the identity was not confirmed; is the roster of these people imported?"
                     .to_owned(),
@@ -51,14 +68,14 @@ impl Call for LogIn<'_> {
     }
 }
 
-/// Logs in the people of these indexes; their tokens stand in the same order.
+/// Logs in the people of these indexes; they stand in the same order.
 pub(crate) fn log_in(
     target: &Target,
     people: &Population,
     indexes: &[u64],
     options: &SweepOptions,
     progress: &Progress,
-) -> Result<Vec<String>, String> {
+) -> Result<Vec<LoggedIn>, String> {
     let line = RequestLine::new(
         "POST",
         "/v1/identity",
@@ -83,8 +100,7 @@ pub(crate) fn log_in(
 struct Register<'a> {
     line: RequestLine,
     people: &'a Population,
-    first: u64,
-    tokens: &'a [String],
+    crowd: &'a [LoggedIn],
     run: u64,
     regions: &'a Regions,
     model: WishModel,
@@ -95,17 +111,16 @@ impl Call for Register<'_> {
     type Output = ();
 
     fn write(&self, index: usize, out: &mut Vec<u8>) {
-        let person = self.first + index as u64;
-        let citizen = self.people.citizen(person);
+        let LoggedIn { person, token, .. } = &self.crowd[index];
+        let citizen = self.people.citizen(*person);
         let district = self.regions.district(citizen.district_draw);
         let body = json!({
             "name": citizen.name, "phone": citizen.phone, "county": district.county, "district": district.district,
             "vaccines": wishes(self.model, self.vaccines, citizen.wish_draw), "language": citizen.language,
         });
-        let authorization = format!("Bearer {}", self.tokens[index]);
-        let key = retry_key(self.run, person, REGISTRATION_ORDINAL);
-        let headers =
-            [("authorization", authorization.as_bytes()), ("idempotency-key", key.as_bytes())];
+        let authorization = format!("Bearer {token}");
+        let key = retry_key(self.run, *person, REGISTRATION_ORDINAL);
+        let headers = [("authorization", authorization.as_bytes()), ("idempotency-key", &key[..])];
         self.line.write(&headers, body.to_string().as_bytes(), out);
     }
 
@@ -132,12 +147,11 @@ pub(crate) struct Registration<'a> {
     pub(crate) vaccines: &'a [String],
 }
 
-/// Registers the people from `first` on, who hold `tokens`.
+/// Registers the people who are logged in.
 pub(crate) fn register(
     target: &Target,
     people: &Population,
-    first: u64,
-    tokens: &[String],
+    crowd: &[LoggedIn],
     registration: Registration<'_>,
     options: &SweepOptions,
     progress: &Progress,
@@ -145,15 +159,65 @@ pub(crate) fn register(
     let headers = [("content-type", "application/json"), ("prefer", REGISTRATION_WAIT)];
     let line = RequestLine::new("POST", "/v1/intents", &target.host, &headers);
     let Registration { run, regions, model, vaccines } = registration;
-    let call = Register { line, people, first, tokens, run, regions, model, vaccines };
+    let call = Register { line, people, crowd, run, regions, model, vaccines };
     let done = AtomicU64::new(0);
     let shown = || done.load(Ordering::Relaxed);
     let outcomes = progress
-        .watch("people registered", tokens.len() as u64, &shown, &String::new, || {
-            sweep(target, options, tokens.len(), &call, &done)
+        .watch("people registered", crowd.len() as u64, &shown, &String::new, || {
+            sweep(target, options, crowd.len(), &call, &done)
         })
         .map_err(|error| error.to_string())?;
     failures("registering", &outcomes).map_or(Ok(()), Err)
+}
+
+/// Asks who holds a booking already.
+struct AskHolding<'a> {
+    line: RequestLine,
+    crowd: &'a [LoggedIn],
+}
+
+impl Call for AskHolding<'_> {
+    type Output = bool;
+
+    fn write(&self, index: usize, out: &mut Vec<u8>) {
+        let authorization = format!("Bearer {}", self.crowd[index].token);
+        self.line.write(&[("authorization", authorization.as_bytes())], b"", out);
+    }
+
+    fn read(&self, _index: usize, status: u16, body: &[u8]) -> Verdict<bool> {
+        match status {
+            200 => Verdict::Done(true),
+            404 => Verdict::Done(false),
+            _ => Verdict::Failed(unexpected(status, body)),
+        }
+    }
+}
+
+/// Leaves out those who hold a booking of the period already: people of an earlier run, or of another
+/// seed whose number is the same. Says how many they were.
+pub(crate) fn leave_out_booked(
+    target: &Target,
+    period: u16,
+    crowd: &mut Vec<LoggedIn>,
+    options: &SweepOptions,
+) -> Result<u64, String> {
+    let known: Vec<LoggedIn> = crowd.iter().filter(|person| person.known).cloned().collect();
+    let path = format!("/v1/bookings/mine?period={period}");
+    let line = RequestLine::new("GET", &path, &target.host, &[]);
+    let call = AskHolding { line, crowd: &known };
+    let holding = sweep(target, options, known.len(), &call, &AtomicU64::new(0))
+        .map_err(|error| error.to_string())?;
+    if let Some(message) = failures("looking for earlier bookings", &holding) {
+        return Err(message);
+    }
+    let holders: HashSet<u64> = known
+        .iter()
+        .zip(&holding)
+        .filter(|(_, holds)| **holds == Ok(true))
+        .map(|(person, _)| person.person)
+        .collect();
+    crowd.retain(|person| !holders.contains(&person.person));
+    Ok(holders.len() as u64)
 }
 
 /// The message of an answer nobody planned for.

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{Outcome, Reading};
 
+/// Length of a retry key: run, person and request in hexadecimal, with hyphens between.
+pub const RETRY_KEY_BYTES: usize = 16 + 1 + 8 + 1 + 4;
+
 /// What a person asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -97,8 +100,21 @@ impl History {
 }
 
 /// The retry key of a request: unique to run, person and request, and the same whenever it is made.
-pub fn retry_key(run: u64, person: u64, ordinal: u16) -> String {
-    format!("{run:016x}-{person:08x}-{ordinal:04x}")
+pub fn retry_key(run: u64, person: u64, ordinal: u16) -> [u8; RETRY_KEY_BYTES] {
+    let mut key = [b'-'; RETRY_KEY_BYTES];
+    write_hexadecimal(run, &mut key[..16]);
+    write_hexadecimal(person, &mut key[17..25]);
+    write_hexadecimal(ordinal.into(), &mut key[26..]);
+    key
+}
+
+/// Fills `out` with the last digits of a number; people are fewer than eight digits can count.
+fn write_hexadecimal(number: u64, out: &mut [u8]) {
+    let mut rest = number;
+    for digit in out.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(rest & 0xF) as usize];
+        rest >>= 4;
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +137,12 @@ mod tests {
         let mut all = History { asked: vec![asked(1), asked(2)], told: vec![told(1)] };
         all.append(History { asked: vec![asked(3)], told: vec![told(0)] });
         assert_eq!(all.asked[all.told[1].request as usize].person, 3);
+    }
+
+    #[test]
+    fn a_retry_key_reads_as_its_parts() {
+        let key = retry_key(0xABC, 49_999_999, 0x1F);
+        assert_eq!(std::str::from_utf8(&key), Ok("0000000000000abc-02faf07f-001f"));
     }
 
     #[test]

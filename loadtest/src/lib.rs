@@ -113,7 +113,7 @@ fn report_command(args: &ReportArgs) -> Result<u8, LoadError> {
                     reason,
                 })
             })?;
-        result.judge(&thresholds, Vec::new());
+        result.judge(&thresholds);
     }
     write_result(&result, &args.output)?;
     Ok(exit_code(result.passed))

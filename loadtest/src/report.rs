@@ -100,7 +100,7 @@ fn write_load(result: &RunResult, out: &mut String) {
         if generator.valid {
             ""
         } else {
-            "; ITS OWN DELAYS DISTORT THE LATENCIES: use more threads or a lower rate"
+            "; ITS OWN DELAYS DISTORT THE LATENCIES: use more threads, a lower rate or a machine with less other work"
         }
     );
 }

@@ -24,6 +24,8 @@ pub struct RunResult {
     pub passed: bool,
     /// Why it did not pass, one sentence each.
     pub failures: Vec<String>,
+    /// What kept the run from its end, or the audit from being made; no condition can mend it.
+    pub incomplete: Vec<String>,
     /// What was run, with every default filled in.
     pub scenario: Scenario,
     /// The seed in use.
@@ -243,10 +245,10 @@ impl RunResult {
         }
     }
 
-    /// Applies the conditions and decides whether the run passed. `incomplete` says what else failed.
-    pub fn judge(&mut self, thresholds: &[Threshold], incomplete: Vec<String>) {
+    /// Applies the conditions and decides whether the run passed; earlier conditions are forgotten.
+    pub fn judge(&mut self, thresholds: &[Threshold]) {
         self.thresholds = thresholds.iter().map(|threshold| threshold.judge(self)).collect();
-        self.failures = incomplete;
+        self.failures.clone_from(&self.incomplete);
         if let Some(audit) = self.audit.as_ref().filter(|audit| !audit.passed) {
             self.failures.push(format!("the audit found {} broken promises", audit.findings_total));
         }
@@ -265,6 +267,7 @@ impl RunResult {
     pub fn merge(&mut self, other: &RunResult) {
         self.merged_from = self.merged_from.max(1) + other.merged_from.max(1);
         self.failures.extend(other.failures.iter().cloned());
+        self.incomplete.extend(other.incomplete.iter().cloned());
         self.phases.extend(other.phases.iter().cloned());
         self.load.merge(&other.load);
         merge_latency(&mut self.latency.response, &other.latency.response);
@@ -401,11 +404,23 @@ mod tests {
     fn a_part_that_failed_or_was_not_audited_shows_in_the_whole() {
         let mut all = sample(10, 5);
         let mut failed = sample(10, 5);
-        failed.judge(&["p99_ms>5".parse().unwrap()], Vec::new());
+        failed.judge(&["p99_ms>5".parse().unwrap()]);
         assert!(!failed.passed);
         failed.audit = None;
         all.merge(&failed);
         assert!(!all.passed && all.audit.is_none() && all.failures.len() == 1);
+    }
+
+    #[test]
+    fn other_conditions_take_the_place_of_earlier_ones_but_mend_nothing_else() {
+        let mut result = sample(10, 5);
+        result.judge(&["p99_ms>5".parse().unwrap()]);
+        assert!(!result.passed);
+        result.judge(&["p99_ms>50".parse().unwrap()]);
+        assert!(result.passed);
+        result.incomplete.push("the audit could not be made".to_owned());
+        result.judge(&["p99_ms>50".parse().unwrap()]);
+        assert!(!result.passed);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::address::{AddressError, Target};
 use crate::audit::SlotFacts;
 use crate::calls::{CallError, Caller};
 use crate::campaign::{Campaign, CampaignParts};
-use crate::crowd::{Registration, log_in, register};
+use crate::crowd::{Registration, leave_out_booked, log_in, register};
 use crate::people::Population;
 use crate::prepare::{self, CALL_TIME_MAX, SiteDay};
 use crate::progress::Progress;
@@ -26,6 +26,9 @@ use load::drive_load;
 use verify::{Streams, collect_and_judge};
 
 pub use verify::{AuditOptions, audit_record};
+
+/// Names those who cannot take part, in results.
+const LEFT_OUT: &str = "people left out, who hold a booking of this period already";
 
 /// Why a run could not be made.
 #[derive(Debug, Error)]
@@ -146,7 +149,7 @@ pub fn make_ready(options: &RunOptions, progress: &Progress) -> Result<Ready, Lo
     }
     let sweep = set_up_sweep(scenario);
     let indexes: Vec<u64> = (first..first + count).collect();
-    let tokens = timed(&mut phases, "people logged in", count, || {
+    let mut crowd = timed(&mut phases, "people logged in", count, || {
         log_in(&target, &people, &indexes, &sweep, progress)
     })
     .map_err(LoadError::Other)?;
@@ -157,9 +160,21 @@ pub fn make_ready(options: &RunOptions, progress: &Progress) -> Result<Ready, Lo
         vaccines: &period.vaccines,
     };
     timed(&mut phases, "people registered", count, || {
-        register(&target, &people, first, &tokens, registration, &sweep, progress)
+        register(&target, &people, &crowd, registration, &sweep, progress)
     })
     .map_err(LoadError::Other)?;
+    let left_out =
+        leave_out_booked(&target, number, &mut crowd, &sweep).map_err(LoadError::Other)?;
+    if left_out > 0 {
+        phases.push(Phase { name: LEFT_OUT.to_owned(), count: left_out, seconds: 0.0 });
+        progress.say(&format!("{LEFT_OUT}: {left_out}"));
+    }
+    if crowd.is_empty() {
+        return Err(LoadError::Other(
+            "everybody holds a booking of this period already; use another --seed or --first"
+                .to_owned(),
+        ));
+    }
     let mut slots = timed(&mut phases, "sites and days read", places.len() as u64, || {
         prepare::read_slots(&target, number, &places, options.prepare, &sweep)
     })
@@ -174,10 +189,9 @@ pub fn make_ready(options: &RunOptions, progress: &Progress) -> Result<Ready, Lo
         target,
         run,
         people,
-        first,
         period: number,
         slots,
-        tokens,
+        tokens: crowd.into_iter().map(|person| (person.person, person.token)).collect(),
         wait_s: scenario.load.wait_s,
     });
     Ok(Ready { campaign, phases, seed, places })
@@ -265,6 +279,7 @@ pub fn run_scenario(options: &RunOptions, progress: &Progress) -> Result<RunResu
     }
     result.phases = phases;
     let thresholds = scenario.thresholds().map_err(LoadError::Other)?;
-    result.judge(&thresholds, incomplete);
+    result.incomplete = incomplete;
+    result.judge(&thresholds);
     Ok(result)
 }

@@ -118,6 +118,26 @@ fn an_open_model_run_meets_its_rate() {
 }
 
 #[test]
+fn people_who_hold_a_booking_from_an_earlier_run_are_left_out() {
+    let address = Desk::open(Sin::None, Trouble::default(), None);
+    let mut options = RunOptions {
+        servers: servers(address),
+        scenario: scenario(),
+        prepare: true,
+        ..RunOptions::default()
+    };
+    let first = run_scenario(&options, &Progress::QUIET).unwrap();
+    assert!(first.passed, "{:?}", first.failures);
+    options.scenario.people.first = 300;
+    let second = run_scenario(&options, &Progress::QUIET).unwrap();
+    assert!(second.passed, "{:?}", second.audit.unwrap().findings);
+    let left_out = second.phases.iter().find(|phase| phase.name.contains("left out")).unwrap();
+    // Of the 300 people of both runs all but those without a place and those who cancelled.
+    assert!((100..300).contains(&left_out.count), "{}", left_out.count);
+    assert_eq!(second.audit.unwrap().people, 600 - left_out.count);
+}
+
+#[test]
 fn each_sin_is_found() {
     for (sin, wait_s, checks) in [
         (Sin::Oversells, 25, &[Check::OversoldSlot][..]),

@@ -90,7 +90,8 @@ pub(crate) fn push_padded(number: u32, width: usize, out: &mut String) {
         digits[first] = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    out.extend(digits[first..].iter().map(|digit| char::from(*digit)));
+    // ASCII digits by construction.
+    out.push_str(std::str::from_utf8(&digits[first..]).unwrap_or(""));
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ impl Fold {
     /// own time, also when it is written again after a crash.
     pub(crate) fn keep_rows(&mut self, book: &ContactBook) -> Result<(), BookError> {
         let through = self.watermark.last().0;
-        if through <= book.watermark() {
+        if !self.drafts.is_empty() || through <= book.watermark() {
             return Ok(());
         }
         let mut rows: Vec<(u32, &[u8])> =

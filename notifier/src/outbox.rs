@@ -17,6 +17,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use domain::Millis;
 use parking_lot::Mutex;
 use serde::Serialize;
 
@@ -70,6 +71,8 @@ struct State {
     /// Lines of the batch under way.
     buffer: Vec<u8>,
     calendar: Calendar,
+    /// The last instant written, and its text: texts of one group share it.
+    at: (Millis, String),
     /// Why nothing more is taken until the outbox is opened anew: after a failed sync nobody knows what
     /// is on the disk, and trying again would hide it.
     failed: Option<String>,
@@ -141,6 +144,7 @@ impl FileOutbox {
             length,
             buffer: Vec::new(),
             calendar: Calendar::new(),
+            at: (Millis(i64::MIN), String::new()),
             failed: None,
             index: None,
         };
@@ -225,9 +229,13 @@ impl State {
     }
 
     fn push_line(&mut self, sms: &Sms<'_>) {
-        let mut at = String::with_capacity(32);
-        self.calendar.push_rfc3339(sms.at, &mut at);
-        let line = Line { reference: sms.reference, at: &at, to: sms.to.expose(), text: sms.text };
+        let (known, at) = &mut self.at;
+        if *known != sms.at {
+            *known = sms.at;
+            at.clear();
+            self.calendar.push_rfc3339(sms.at, at);
+        }
+        let line = Line { reference: sms.reference, at, to: sms.to.expose(), text: sms.text };
         if serde_json::to_writer(&mut self.buffer, &line).is_err() {
             unreachable!("four texts always make JSON, and a vector takes every byte");
         }
@@ -356,8 +364,6 @@ fn reference_of(line: &[u8]) -> Option<&str> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
-    use domain::Millis;
-
     use super::*;
     use crate::provider::Phone;
 

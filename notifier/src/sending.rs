@@ -288,14 +288,15 @@ fn reach(
         .and_then(|row| row.split_first_chunk::<KEY_BYTES>())
         .filter(|(_, sealed)| !sealed.is_empty())
         .ok_or(DeliveryState::NoContact)?;
-    let contact = vault.open_contact(key, sealed).map_err(|error| {
+    let reached = vault.open_reach(key, sealed, |phone, language| {
+        Phone::new(phone).map(|phone| (phone, language)).ok_or(DeliveryState::NoPhone)
+    });
+    reached.unwrap_or_else(|error| {
         if matches!(error, OpenError::UnknownKey { .. }) {
             *missing_key = Some(error);
         }
-        DeliveryState::UnreadableContact
-    })?;
-    let phone = Phone::new(&contact.phone).ok_or(DeliveryState::NoPhone)?;
-    Ok((phone, contact.language))
+        Err(DeliveryState::UnreadableContact)
+    })
 }
 
 fn details<'a>(draft: &Draft, fold: &'a Fold) -> Result<Details<'a>, NotifierError> {

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use domain::{BookingNumber, Site, Slot};
+use domain::{BookingNumber, Day, Site, Slot};
 use serde::Deserialize;
 
 use crate::calendar::{Calendar, push_padded};
@@ -25,6 +25,8 @@ const LANGUAGES: [(&str, &str); 4] = [
 pub const LANGUAGE_TAGS: [&str; LANGUAGES.len()] =
     [LANGUAGES[0].0, LANGUAGES[1].0, LANGUAGES[2].0, LANGUAGES[3].0];
 
+/// Dates kept in a language.
+const KEPT_DATES: usize = 32;
 /// The year before the first of the Republic.
 const ROC_YEAR_ZERO: i32 = 1911;
 
@@ -79,7 +81,10 @@ struct Language {
     english_sites: bool,
     weekdays: Vec<String>,
     months: Vec<String>,
-    vaccines: HashMap<String, String>,
+    /// Announced name and name here; so few that a search in order is quickest.
+    vaccines: Vec<(String, String)>,
+    /// Dates already written, by the day's remainder: texts of one minute name few days.
+    dates: Vec<Option<(Day, String)>>,
 }
 
 #[derive(Deserialize)]
@@ -170,8 +175,9 @@ impl Texts {
         details: &Details<'_>,
         out: &mut String,
     ) {
-        let known = usize::from(language).min(self.languages.len());
-        let language = self.languages.get(known).unwrap_or(&self.languages[0]);
+        let known = Some(usize::from(language)).filter(|number| *number < self.languages.len());
+        let language = &mut self.languages[known.unwrap_or(0)];
+        language.keep_date(&mut self.calendar, details);
         language.push(&language.messages[kind as usize], &mut self.calendar, details, out);
     }
 }
@@ -202,7 +208,8 @@ impl Language {
             english_sites: file.site_name == SiteName::En,
             weekdays: file.weekdays,
             months: file.months,
-            vaccines: file.vaccines,
+            vaccines: file.vaccines.into_iter().collect(),
+            dates: vec![None; KEPT_DATES],
         })
     }
 
@@ -231,12 +238,14 @@ impl Language {
         let slot = details.slot;
         match field {
             Field::Site => push_clean(self.site_name(details.site), out),
-            Field::Date => self.push(&self.date, calendar, details, out),
+            Field::Date => match &self.dates[kept_at(slot.day)] {
+                Some((day, text)) if *day == slot.day => out.push_str(text),
+                _ => self.push(&self.date, calendar, details, out),
+            },
             Field::Time => self.push(&self.time, calendar, details, out),
             Field::Vaccine => {
-                let name =
-                    self.vaccines.get(details.vaccine).map_or(details.vaccine, String::as_str);
-                push_clean(name, out);
+                let here = self.vaccines.iter().find(|(announced, _)| announced == details.vaccine);
+                push_clean(here.map_or(details.vaccine, |(_, here)| here), out);
             }
             Field::Booking => push_padded(details.booking.0, 1, out),
             Field::Year => push_padded(calendar.civil(slot.day).year as u32, 1, out),
@@ -257,6 +266,16 @@ impl Language {
         }
     }
 
+    fn keep_date(&mut self, calendar: &mut Calendar, details: &Details<'_>) {
+        let day = details.slot.day;
+        let place = kept_at(day);
+        if self.dates[place].as_ref().is_none_or(|(kept, _)| *kept != day) {
+            let mut text = String::new();
+            self.push(&self.date, calendar, details, &mut text);
+            self.dates[place] = Some((day, text));
+        }
+    }
+
     fn site_name<'a>(&self, site: &'a Site) -> &'a str {
         match (self.english_sites, site.name_en.is_empty(), site.name_zh.is_empty()) {
             (true, false, _) | (false, false, true) => &site.name_en,
@@ -265,9 +284,13 @@ impl Language {
     }
 }
 
+fn kept_at(day: Day) -> usize {
+    day.0.rem_euclid(KEPT_DATES as i32) as usize
+}
+
 /// Names come from operators' files: line breaks and other control characters stay out of an SMS.
 fn push_clean(name: &str, out: &mut String) {
-    if name.chars().any(char::is_control) {
+    if name.bytes().any(|byte| byte < b' ' || byte == 0x7f || byte == 0xc2) {
         out.extend(name.chars().map(|letter| if letter.is_control() { ' ' } else { letter }));
     } else {
         out.push_str(name);

@@ -54,6 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sealed = vault.seal_contact(&person, &contact)?;
     measure("seal_contact", || vault.seal_contact(&person, black_box(&contact)));
     measure("open_contact", || vault.open_contact(&person, black_box(&sealed)));
+    measure("open_reach", || vault.open_reach(&person, black_box(&sealed), |_, language| language));
     let birth = vault.seal_birth(&person, 11_000);
     measure("open_birth", || vault.open_birth(&person, black_box(&birth)));
     measure("reseal_for_consumer", || vault.reseal_for_consumer(black_box(&contact), 5, "0-5-0"));

@@ -36,6 +36,8 @@ const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 const DAY_BYTES: usize = 4;
 const PADDED_TO_BYTES: usize = 64;
+/// Packed contacts up to this length open without a buffer on the heap.
+const SHORT_CONTACT_BYTES_MAX: usize = 128;
 
 /// How a person is reached. Cleared when dropped; never printed.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
@@ -161,20 +163,60 @@ impl Vault {
     /// # Errors
     /// When its key is missing, or the bytes are not what was sealed for this person.
     pub fn open_contact(&self, person: &[u8; 16], sealed: &[u8]) -> Result<Contact, OpenError> {
+        let head = 1 + NONCE_BYTES;
+        let length = sealed.len().checked_sub(head + TAG_BYTES).ok_or(OpenError::Refused)?;
+        let mut plain = Zeroizing::new(sealed[head..head + length].to_vec());
+        self.decrypt_contact(person, sealed, &mut plain)?;
+        let (name, phone, id_number, language) =
+            Contact::fields(&plain).ok_or(OpenError::Refused)?;
+        Ok(Contact {
+            name: name.to_owned(),
+            phone: phone.to_owned(),
+            id_number: id_number.to_owned(),
+            language,
+        })
+    }
+
+    /// Opens a person's contact data only to show where and in which language the person is written to:
+    /// phone and language, without copies that outlive the call.
+    ///
+    /// # Errors
+    /// When its key is missing, or the bytes are not what was sealed for this person.
+    pub fn open_reach<T>(
+        &self,
+        person: &[u8; 16],
+        sealed: &[u8],
+        show: impl FnOnce(&str, u8) -> T,
+    ) -> Result<T, OpenError> {
+        let mut plain = Zeroizing::new([0u8; SHORT_CONTACT_BYTES_MAX]);
+        let head = 1 + NONCE_BYTES;
+        let length = sealed.len().saturating_sub(head + TAG_BYTES);
+        let Some(plain) = plain.get_mut(..length) else {
+            let contact = self.open_contact(person, sealed)?;
+            return Ok(show(&contact.phone, contact.language));
+        };
+        plain.copy_from_slice(sealed.get(head..head + length).ok_or(OpenError::Refused)?);
+        self.decrypt_contact(person, sealed, plain)?;
+        let (_, phone, _, language) = Contact::fields(plain).ok_or(OpenError::Refused)?;
+        Ok(show(phone, language))
+    }
+
+    /// Decrypts the body of sealed contact data, of which `body` is a copy.
+    fn decrypt_contact(
+        &self,
+        person: &[u8; 16],
+        sealed: &[u8],
+        body: &mut [u8],
+    ) -> Result<(), OpenError> {
         let (key_id, rest) = sealed.split_first().ok_or(OpenError::Refused)?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError::Refused)?;
-        let (body, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(OpenError::Refused)?;
-        let key = self.seals.get(*key_id)?;
-        let mut plain = Zeroizing::new(body.to_vec());
-        key.contact
-            .decrypt_inout_detached(
-                &Nonce::from(*nonce),
-                &bound(CONTACT_LABEL, person),
-                plain.as_mut_slice().into(),
-                &Tag::from(*tag),
-            )
-            .map_err(|_| OpenError::Refused)?;
-        Contact::unpack(&plain).ok_or(OpenError::Refused)
+        let (_, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(OpenError::Refused)?;
+        let aad = bound(CONTACT_LABEL, person);
+        let (nonce, tag) = (Nonce::from(*nonce), Tag::from(*tag));
+        let contact = &self.seals.get(*key_id)?.contact;
+        contact
+            .decrypt_inout_detached(&nonce, &aad, body.into(), &tag)
+            .map_err(|_| OpenError::Refused)
     }
 
     /// Seals a birth date (days since 1970) for the roster row with this key. The same row and day
@@ -233,15 +275,16 @@ impl Contact {
         out.resize(start + padded, 0);
     }
 
-    fn unpack(plain: &[u8]) -> Option<Contact> {
+    /// Name, phone, ID number and language of a packed contact.
+    fn fields(plain: &[u8]) -> Option<(&str, &str, &str, u8)> {
         let (language, mut rest) = plain.split_first()?;
         let mut text = || {
             let length = take_length(&mut rest)?;
             let (text, tail) = rest.split_at_checked(length)?;
             rest = tail;
-            Some(std::str::from_utf8(text).ok()?.to_owned())
+            std::str::from_utf8(text).ok()
         };
-        Some(Contact { name: text()?, phone: text()?, id_number: text()?, language: *language })
+        Some((text()?, text()?, text()?, *language))
     }
 }
 
@@ -320,6 +363,10 @@ mod tests {
         for contact in [contact(), named(&"長".repeat(600)), empty] {
             let sealed = vault.seal_contact(&PERSON, &contact).unwrap();
             assert!(vault.open_contact(&PERSON, &sealed).unwrap() == contact);
+            let reach = |phone: &str, language| (phone.to_owned(), language);
+            let expected = Ok((contact.phone.clone(), contact.language));
+            assert_eq!(vault.open_reach(&PERSON, &sealed, reach), expected);
+            assert_eq!(vault.open_reach(&OTHER, &sealed, reach), Err(OpenError::Refused));
             assert_eq!(vault.open_contact(&OTHER, &sealed), Err(OpenError::Refused));
             let other = Vault::new(Secrets::generate());
             assert_eq!(other.open_contact(&PERSON, &sealed), Err(OpenError::Refused));
@@ -338,6 +385,8 @@ mod tests {
                 changed[place] ^= 1 << bit;
                 assert!(vault.open_contact(&PERSON, &changed).is_err(), "contact {place}.{bit}");
                 assert!(vault.open_contact(&PERSON, &sealed[..place]).is_err());
+                assert!(vault.open_reach(&PERSON, &changed, |_, _| ()).is_err());
+                assert!(vault.open_reach(&PERSON, &sealed[..place], |_, _| ()).is_err());
             }
             for place in 0..birth.len() {
                 let mut changed = birth;

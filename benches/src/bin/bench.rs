@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use benches::figures::Summary;
-use benches::{apply, echo, engine_rate, http, journal_rate, recovery};
+use benches::{echo, http};
 
 /// Where the table goes as JSON unless told otherwise.
 const SUMMARY_FILE: &str = "target/bench/summary.json";
@@ -64,22 +64,6 @@ fn run(options: &Options) -> Result<(), String> {
     if wanted("http") {
         eprintln!("bench: bookings over HTTP beside a bare echo …");
         http::measure(&mut summary, &options.product, &own, &scratch.path("http"))?;
-    }
-    if wanted("apply") {
-        eprintln!("bench: decisions in memory, 23.5 million people …");
-        apply::measure(&mut summary)?;
-    }
-    if wanted("journal") {
-        eprintln!("bench: the journal beside plain appends …");
-        journal_rate::measure(&mut summary, &scratch.path("journal"))?;
-    }
-    if wanted("engine") {
-        eprintln!("bench: the engine without HTTP …");
-        engine_rate::measure(&mut summary, &scratch.path("engine"))?;
-    }
-    if wanted("recovery") {
-        eprintln!("bench: recovery of ten million bookings …");
-        recovery::measure(&mut summary, &scratch.path("recovery"))?;
     }
     println!("{}", summary.table());
     summary.write(&options.output).map_err(|error| format!("{}: {error}", options.output.display()))?;

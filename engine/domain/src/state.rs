@@ -22,6 +22,7 @@ mod crowds;
 mod digest;
 pub(crate) mod globals;
 pub(crate) mod history;
+mod huge_pages;
 pub(crate) mod key_index;
 pub(crate) mod layout;
 mod load;

@@ -80,15 +80,14 @@ fn any_text_is_refused_or_taken_without_a_panic() {
             (0..length).map(|_| LETTERS[rng.random_range(0..LETTERS.len())]).collect();
         let _ = IdNumber::parse(&text);
         let _ = domain::identity::masked(&text);
-        for read in [
+        let numbers = [
             domain::identity::card_number(&text),
             domain::identity::mobile_number(&text),
             domain::identity::passport_number(&text),
             domain::identity::entry_permit_number(&text),
-        ] {
-            if let Ok(number) = read {
-                assert!(number.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{text:?}");
-            }
+        ];
+        for number in numbers.into_iter().flatten() {
+            assert!(number.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{text:?}");
         }
     }
 }

@@ -6,6 +6,8 @@
 //!
 //! `SLOTLINE_MODEL_COMMANDS` sets how many commands, `SLOTLINE_SEED` repeats a run.
 
+// Tests may read a seed from the environment and print it.
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod agreement;
@@ -17,7 +19,8 @@ use std::collections::BTreeMap;
 
 use domain::codec::{EventGroup, EventGroupWriter, decode_command, encode_command};
 use domain::{
-    Command, Envelope, Event, Millis, OperatorRefusal, Origin, Rejection, Sequence, State, View,
+    Attendance, BookingNumber, Command, Envelope, Event, Millis, OperatorRefusal, Origin,
+    Rejection, Sequence, State, View,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -36,6 +39,9 @@ const WORLD_COMMANDS: u64 = 2_500;
 
 /// Commands between two rounds of all questions.
 const QUESTIONS_INTERVAL_COMMANDS: u64 = 400;
+
+/// People of a day on which nobody comes: more than one pulse announces.
+const CROWD: u32 = 2_500;
 
 /// How often everything must have happened in an ordinary run, at least.
 const SIGHTINGS_MIN: u64 = 20;
@@ -59,6 +65,38 @@ fn state_and_view_agree_with_the_naive_twin() {
     }
 }
 
+#[test]
+fn a_crowd_that_does_not_come_is_announced_in_portions_by_both() {
+    let (mut both, at) = (Both::default(), world::FIRST_DAY.starts_at());
+    both.open_a_slot_for(CROWD, at);
+    for number in 0..CROWD {
+        both.apply(&world::registration(number), at);
+        both.apply(&world::booking(number), at);
+    }
+    let next_day = world::FIRST_DAY.ends_at();
+    let mut portions = Vec::new();
+    for pulse in 0..6 {
+        // Some come after all, while the portions are under way.
+        let rows = (0..20)
+            .map(|place| Attendance {
+                booking: BookingNumber(pulse * 20 + place + CROWD / 2),
+                attended_at: Millis(next_day.0 - 1),
+            })
+            .collect();
+        both.apply(&Command::Attend { rows }, next_day);
+        let events = both.apply(&Command::Pulse { epoch: 1 }, next_day);
+        portions.push(events.iter().filter(|event| matches!(event, Event::NoShow { .. })).count());
+    }
+    assert!(portions[0] < CROWD as usize && portions[1] > 0, "{portions:?}");
+    let announced: usize = portions.iter().sum();
+    let no_shows = both.view.figures().total.no_shows as usize;
+    assert!(no_shows <= announced && announced < CROWD as usize, "{portions:?}");
+    for (number, known) in &both.twin.bookings {
+        assert!(known.attended || known.announced_no_show, "{number:?}");
+    }
+    assert_eq!(no_shows + both.view.figures().total.attended as usize, CROWD as usize);
+}
+
 /// How many commands to try.
 fn commands() -> u64 {
     let full = std::env::var("SLOTLINE_FAULTS").is_ok_and(|word| word == "full");
@@ -72,34 +110,81 @@ fn commands() -> u64 {
 /// One world from its first command on.
 fn live_through(rng: &mut ChaCha8Rng, commands: u64, sightings: &mut Sightings) {
     let mut world = World::new(rng);
-    let (mut state, mut twin, mut view) = (State::new(), Twin::new(), View::new());
-    let mut events = Vec::new();
+    let mut both = Both::default();
     for number in 1..=commands {
-        let (at, command) = world.next(rng, &twin);
-        events.clear();
-        let expected = match &command {
-            Some(command) => {
-                let command = through_bytes(command);
-                state.apply(&command, at, &mut events);
-                twin.apply(&command, at)
-            }
-            None => {
-                state.apply_malformed(at, &mut events);
-                twin.apply_malformed(at)
-            }
+        let (at, command) = world.next(rng, &both.twin);
+        let events = match &command {
+            Some(command) => both.apply(command, at),
+            None => both.apply_malformed(at),
         };
-        assert_eq!(events, expected, "command {number} at {at:?}: {command:?}\nof {world:?}");
-        assert_eq!((state.sequence(), state.now()), (Sequence(number), twin.now()));
-        fold(&mut view, Sequence(number), at, &events);
         events.iter().for_each(|event| sightings.see(event));
+        let (view, twin) = (&both.view, &both.twin);
         for person in events.iter().filter_map(person_of) {
-            agreement::about_a_person(&view, &twin, person, twin.now(), world.periods);
+            agreement::about_a_person(view, twin, person, twin.now(), world.periods);
         }
         if number % QUESTIONS_INTERVAL_COMMANDS == 0 || number == commands {
             let later = Millis(twin.now().0 + rng.random_range(0..3 * 24) * world::HOUR_MS);
             for instant in [twin.now(), later] {
-                agreement::about_everything(&view, &twin, &world, rng, instant);
+                agreement::about_everything(view, twin, &world, rng, instant);
             }
+        }
+    }
+}
+
+/// The fast state, the twin, and the view of what they say.
+#[derive(Default)]
+struct Both {
+    state: State,
+    twin: Twin,
+    view: View,
+}
+
+impl Both {
+    /// Decides a command twice.
+    fn apply(&mut self, command: &Command, at: Millis) -> Vec<Event> {
+        let command = through_bytes(command);
+        let mut events = Vec::new();
+        self.state.apply(&command, at, &mut events);
+        let expected = self.twin.apply(&command, at);
+        assert_eq!(events, expected, "{:?} at {at:?}: {command:?}", self.state.sequence());
+        self.fold(at, &events);
+        events
+    }
+
+    /// Counts a record that is no command twice.
+    fn apply_malformed(&mut self, at: Millis) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.state.apply_malformed(at, &mut events);
+        assert_eq!(events, self.twin.apply_malformed(at));
+        self.fold(at, &events);
+        events
+    }
+
+    /// Shows the events to the view, as a reader would read them.
+    fn fold(&mut self, at: Millis, events: &[Event]) {
+        let sequence = Sequence(self.twin.sequence);
+        assert_eq!((self.state.sequence(), self.state.now()), (sequence, self.twin.now()));
+        let mut writer = EventGroupWriter::new(sequence, at);
+        writer.command(Origin(1), events);
+        let mut bytes = Vec::new();
+        writer.finish([0; 32], &mut bytes);
+        let group = EventGroup::decode(&bytes).expect("a group just written");
+        self.view.prefetch(&group);
+        let mut read = Vec::new();
+        group
+            .for_each(|sequence, _, _, event| {
+                read.push(event.clone());
+                self.view.absorb(sequence, at, event);
+            })
+            .expect("events just written");
+        assert_eq!(read, events);
+        self.view.advance(sequence, at);
+    }
+
+    /// Publishes all it takes for so many people to book the one slot there is.
+    fn open_a_slot_for(&mut self, people: u32, at: Millis) {
+        for command in world::one_slot(people, at) {
+            self.apply(&command, at);
         }
     }
 }
@@ -110,25 +195,6 @@ fn through_bytes(command: &Command) -> Command {
     let envelope = Envelope { origin: Origin(0), command: command.clone() };
     encode_command(&envelope, &mut bytes);
     decode_command(&bytes).expect("a command just written").command
-}
-
-/// Events as a reader would read them.
-fn fold(view: &mut View, sequence: Sequence, at: Millis, events: &[Event]) {
-    let mut writer = EventGroupWriter::new(sequence, at);
-    writer.command(Origin(1), events);
-    let mut bytes = Vec::new();
-    writer.finish([0; 32], &mut bytes);
-    let group = EventGroup::decode(&bytes).expect("a group just written");
-    view.prefetch(&group);
-    let mut read = Vec::new();
-    group
-        .for_each(|sequence, _, _, event| {
-            read.push(event.clone());
-            view.absorb(sequence, at, event);
-        })
-        .expect("events just written");
-    assert_eq!(read, events);
-    view.advance(sequence, at);
 }
 
 /// Whom an event concerns most.

@@ -85,6 +85,25 @@ impl AlignedBuffer {
         self.length = length;
     }
 
+    /// Bytes that may be held.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Shortens to `length`; a longer one changes nothing.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+    }
+
+    /// Makes room for `capacity` bytes in all, moving what is there.
+    pub(crate) fn reserve_total(&mut self, capacity: usize) {
+        if capacity > self.capacity {
+            let mut larger = AlignedBuffer::with_capacity(capacity);
+            larger.extend_from_slice(self);
+            *self = larger;
+        }
+    }
+
     fn layout(capacity: usize) -> Layout {
         // SAFETY: the alignment is a power of two, and no caller asks for close to `isize::MAX` bytes
         // (limits are validated far below it).

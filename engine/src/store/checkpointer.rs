@@ -106,6 +106,7 @@ impl Checkpointer {
         let failed = Arc::new(AtomicBool::new(false));
         let worker = Worker {
             store,
+            changes: Scatter::new(),
             journal,
             status,
             steps,
@@ -176,6 +177,8 @@ impl Drop for Checkpointer {
 /// The thread's side.
 struct Worker {
     store: Store,
+    /// The changes of the checkpoint under way, by block.
+    changes: Scatter,
     journal: Arc<dyn Journal>,
     status: Arc<EngineStatus>,
     steps: Steps,
@@ -206,18 +209,15 @@ impl Worker {
             self.journal.sync(Stream::Events)?;
         }
         self.steps.reached(Step::EventsDurable);
-        let mut changes = Scatter::new();
-        for piece in cut.pieces.drain(..) {
-            changes.add(&piece)?;
-            self.give_back(piece);
-        }
+        self.changes.fill(&cut.pieces)?;
+        cut.pieces.drain(..).for_each(|piece| self.give_back(piece));
         cut.meta.group_hash = group_hash(&cut.group);
         let steps = &self.steps;
-        self.store.commit(&changes, &cut.meta, || steps.reached(Step::Written))?;
+        self.store.commit(&self.changes, &cut.meta, || steps.reached(Step::Written))?;
         self.steps.reached(Step::Committed);
         self.status.set_checkpoint(cut.meta.sequence);
         self.metrics.checkpoints.increment(1);
-        self.metrics.changes_bytes.increment(changes.bytes());
+        self.metrics.changes_bytes.increment(self.changes.bytes() as u64);
         self.metrics.sequence.set(cut.meta.sequence as f64);
         self.metrics.commit_seconds.record(cut.made_at.elapsed().as_secs_f64());
         Ok(())

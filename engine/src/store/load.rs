@@ -35,12 +35,13 @@ impl Store {
         self.base_bytes = 0;
         self.delta_bytes = 0;
         let (send, receive) = bounded(VALUES_IN_FLIGHT);
+        let (give_back, emptied) = bounded(VALUES_IN_FLIGHT);
         let db = &self.db;
         let through = meta.sequence;
         let blocks = &mut self.blocks;
         let outcome = std::thread::scope(|scope| {
-            let scan = scope.spawn(move || scan(db, through, &send));
-            let built = build(&receive, blocks);
+            let scan = scope.spawn(move || scan(db, through, &send, &emptied));
+            let built = build(&receive, &give_back, blocks);
             // The scan ends when it has sent everything, or finds nobody listening.
             drop(receive);
             match scan.join() {
@@ -87,8 +88,13 @@ impl Store {
     }
 }
 
-/// Sends every value of the checkpoint in order.
-fn scan(db: &rocksdb::DB, through: u64, send: &Sender<Value>) -> Result<(), String> {
+/// Sends every value of the checkpoint in order, in buffers that come back.
+fn scan(
+    db: &rocksdb::DB,
+    through: u64,
+    send: &Sender<Value>,
+    emptied: &Receiver<Vec<u8>>,
+) -> Result<(), String> {
     let mut reading = ReadOptions::default();
     reading.set_verify_checksums(true);
     reading.fill_cache(false);
@@ -98,7 +104,10 @@ fn scan(db: &rocksdb::DB, through: u64, send: &Sender<Value>) -> Result<(), Stri
     while let Some((key, value)) = entries.item() {
         let (name, sequence) = keys::parse_record(key).ok_or("a key that nobody writes")?;
         if sequence <= through {
-            let value = Value { name, sequence, bytes: value.to_vec() };
+            let mut bytes = emptied.try_recv().unwrap_or_default();
+            bytes.clear();
+            bytes.extend_from_slice(value);
+            let value = Value { name, sequence, bytes };
             if send.send(value).is_err() {
                 return Ok(());
             }
@@ -111,6 +120,7 @@ fn scan(db: &rocksdb::DB, through: u64, send: &Sender<Value>) -> Result<(), Stri
 /// Puts every record into a new state.
 fn build(
     values: &Receiver<Value>,
+    give_back: &Sender<Vec<u8>>,
     blocks: &mut std::collections::BTreeMap<BlockName, BlockUse>,
 ) -> Result<Box<State>, String> {
     let mut state = Box::new(State::new());
@@ -126,6 +136,8 @@ fn build(
                 .load(change.section, change.index, change.bytes)
                 .map_err(|why| why.to_string())?;
         }
+        // A buffer that finds no room is simply freed.
+        let _ = give_back.try_send(value.bytes);
     }
     state.finish_load().map_err(|why| why.to_string())?;
     Ok(state)

@@ -31,7 +31,7 @@ fn commit_all(store: &mut Store, journal: &dyn Journal) -> Vec<(u64, [u8; 32])> 
         let mut changes = Vec::new();
         decider.state.take_changes(&mut changes);
         let mut scatter = Scatter::new();
-        scatter.add(&changes).unwrap();
+        scatter.fill(&[changes]).unwrap();
         let meta = decider.describe(journal.id().0, Position::START).unwrap();
         store.commit(&scatter, &meta, || {}).unwrap();
         for block in store.blocks_to_fold(usize::MAX) {
@@ -117,12 +117,13 @@ fn open_journal(disk: &CrashStorage, clock: &TestClock) -> Arc<dyn Journal> {
         segment_bytes_first: 1 << 20,
         segment_bytes: 2 << 20,
         group_bytes_max: 64 << 10,
+        gather_bytes_max: 48 << 10,
         record_bytes_max: 32 << 10,
         lane_bytes_max: 128 << 10,
         behind_record_bytes_max: 256 << 10,
         behind_bytes_max: 2 << 20,
         // So long that only the checkpoints make events durable.
-        behind_sync_interval_ms: 10_000,
+        behind_sync_interval_ms: 600_000,
         write_bytes_max: 512 << 10,
         tail_bytes_max: 1 << 20,
         ..EmbeddedConfig::default()

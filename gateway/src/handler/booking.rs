@@ -16,7 +16,7 @@ use crate::i18n::Language;
 use crate::import::json::{self, Fields};
 use crate::problem::{Problem, Slug};
 use crate::query::Query;
-use crate::reply::{Reply, private_json};
+use crate::reply::{self, Reply};
 use crate::retry::{Asked, Request, Standing, client_key};
 use crate::shed;
 
@@ -35,14 +35,12 @@ pub(crate) async fn post(core: &Core, head: &Parts, body: Incoming) -> Result<Re
         return Err(Slug::IdempotencyKeyMissing.into());
     }
     body::expect_type(&head.headers, "application/json")?;
-    let published = core.context.availability.published();
-    shed::before_body(core, &caller, &published)?;
+    shed::before_body(core, &caller)?;
     let bytes = body::read(body, core.allowance()).await?;
     let wish = Wish::read(&bytes)?;
     let content = wish.content();
     let request = Request::new(core, caller, &head.headers, wish.period, Asked::Book, &content)?;
-    shed::booking(core, &request, &published, wish.slot)?;
-    drop(published);
+    shed::booking(core, &request, wish.slot)?;
     let command = Command::Book {
         person: caller.reference(),
         period: wish.period,
@@ -71,12 +69,7 @@ pub(crate) async fn put(core: &Core, head: &Parts, body: Incoming) -> Result<Rep
     let slot = SlotNumber(slot.map_err(Problem::body)?);
     let content = Wish { period, slot }.content();
     let request = Request::new(core, caller, &head.headers, period, Asked::Move, &content)?;
-    let command = Command::Move {
-        person: caller.reference(),
-        period,
-        slot,
-        retry: request.retry,
-    };
+    let command = Command::Move { person: caller.reference(), period, slot, retry: request.retry };
     match request.send(core, command).await? {
         Standing::Accepted => Ok(request.accepted(core)),
         Standing::Decided(outcome) => decided(core, head, &request, &outcome),
@@ -100,7 +93,7 @@ fn decided(
     let words = words::booking(core, language, booking, request.period, slot);
     let receipt = request.receipt(core);
     let body = words::confirmed(receipt.as_str(), Some(("booking", &words)));
-    Ok(private_json(status, body))
+    Ok(reply::json(status, body))
 }
 
 impl Wish {
@@ -152,10 +145,7 @@ impl Wish {
             }
         }
         let period = u16::try_from(period?).ok().filter(|number| *number > 0)?;
-        Some(Wish {
-            period: PeriodNumber(period),
-            slot: SlotNumber(u32::try_from(slot?).ok()?),
-        })
+        Some(Wish { period: PeriodNumber(period), slot: SlotNumber(u32::try_from(slot?).ok()?) })
     }
 
     /// What the fingerprint is made of.
@@ -198,10 +188,7 @@ mod tests {
     use super::*;
 
     fn wish(period: u16, slot: u32) -> Option<Wish> {
-        Some(Wish {
-            period: PeriodNumber(period),
-            slot: SlotNumber(slot),
-        })
+        Some(Wish { period: PeriodNumber(period), slot: SlotNumber(slot) })
     }
 
     #[test]

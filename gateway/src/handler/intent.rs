@@ -22,8 +22,8 @@ use crate::import::json::{self, BodyErrors, Fields, Node};
 use crate::problem::{Problem, Slug};
 use crate::regions::regions;
 use crate::reply::{Reply, private_value};
-use crate::roster::Roster;
 use crate::retry::{Asked, Request, Standing};
+use crate::roster::Roster;
 
 /// Characters of a name.
 const NAME_CHARS_MAX: usize = 64;
@@ -181,9 +181,8 @@ impl Form {
             json::words(node, &pointer, NAME_CHARS_MAX, errors).map(str::to_owned)
         });
         let phone = fields.parsed("phone", Reason::Phone, errors, |text| mobile_number(text).ok());
-        let county = fields.parsed("county", Reason::UnknownCounty, errors, |code| {
-            regions().county_by_code(code)
-        });
+        let county = fields
+            .parsed("county", Reason::UnknownCounty, errors, |code| regions().county_by_code(code));
         let district = fields.parsed("district", Reason::UnknownDistrict, errors, |code| {
             regions().district_by_code(code)
         });
@@ -200,12 +199,7 @@ impl Form {
         Some(Form {
             name: name?,
             phone: phone?,
-            intent: Intent {
-                county,
-                district,
-                vaccines: set,
-                language: language?.number(),
-            },
+            intent: Intent { county, district, vaccines: set, language: language?.number() },
             vaccines,
         })
     }

@@ -49,11 +49,7 @@ pub(crate) async fn delete(core: &Core, head: &Parts) -> Result<Reply, Problem> 
     let period = period_number(query.required("period")?)?;
     let content = period.0.to_le_bytes();
     let request = Request::new(core, caller, &head.headers, period, Asked::Cancel, &content)?;
-    let command = Command::Cancel {
-        person: caller.reference(),
-        period,
-        retry: request.retry,
-    };
+    let command = Command::Cancel { person: caller.reference(), period, retry: request.retry };
     match request.send(core, command).await? {
         Standing::Accepted => Ok(request.accepted(core)),
         Standing::Decided(outcome) => match outcome.result {

@@ -25,10 +25,7 @@ pub(crate) async fn delete(core: &Core, head: &Parts) -> Result<Reply, Problem> 
     let caller = core.caller(&head.headers)?;
     let scope = PeriodNumber::INTENTS;
     let request = Request::new(core, caller, &head.headers, scope, Asked::Withdraw, &[])?;
-    let command = Command::Withdraw {
-        person: caller.reference(),
-        retry: request.retry,
-    };
+    let command = Command::Withdraw { person: caller.reference(), retry: request.retry };
     match request.send(core, command).await? {
         Standing::Accepted => Ok(request.accepted(core)),
         Standing::Decided(outcome) => match outcome.result {

@@ -29,11 +29,8 @@ pub(crate) async fn list(core: &Core, head: &Parts) -> Result<Reply, Problem> {
     core.view_reached(caller.seen_sequence).await?;
     let view = core.context.view.read();
     let at = now();
-    let periods: Vec<Value> = view
-        .catalogue
-        .periods()
-        .map(|entry| personal(&view, &caller, entry, at))
-        .collect();
+    let periods: Vec<Value> =
+        view.catalogue.periods().map(|entry| personal(&view, &caller, entry, at)).collect();
     Ok(private_value(StatusCode::OK, &json!({ "periods": periods })))
 }
 
@@ -76,10 +73,8 @@ fn personal(view: &View, caller: &Caller, entry: &PeriodEntry, at: Millis) -> Va
     let number = caller.number_in(view);
     let period = entry.period.number;
     let reason = view.eligibility(number, period, at).err();
-    let eligible = matches!(
-        reason,
-        None | Some(Rejection::WindowNotOpen | Rejection::WindowClosed)
-    );
+    let eligible =
+        matches!(reason, None | Some(Rejection::WindowNotOpen | Rejection::WindowClosed));
     let from = view.may_book_from(number, period).ok();
     let mut value = period_value(entry, at);
     value["eligible"] = eligible.into();

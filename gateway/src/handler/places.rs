@@ -17,12 +17,10 @@ use crate::reply::{JSON, Reply};
 pub(crate) fn sites(core: &Core, head: &Parts, number: &str) -> Result<Reply, Problem> {
     expect_caught_up(core)?;
     let query = Query::of(head.uri.query());
-    let county = query.parsed("county", Reason::UnknownCounty, |code| {
-        regions().county_by_code(code)
-    })?;
-    let district = query.parsed("district", Reason::UnknownDistrict, |code| {
-        regions().district_by_code(code)
-    })?;
+    let county =
+        query.parsed("county", Reason::UnknownCounty, |code| regions().county_by_code(code))?;
+    let district = query
+        .parsed("district", Reason::UnknownDistrict, |code| regions().district_by_code(code))?;
     let question = Question::Sites {
         period: period_number(number)?,
         county,
@@ -42,11 +40,8 @@ pub(crate) fn slots(core: &Core, head: &Parts, number: &str) -> Result<Reply, Pr
         let view = core.context.view.read();
         view.catalogue.site_number(id)
     };
-    let question = Question::Slots {
-        period: period_number(number)?,
-        site: site.ok_or(Slug::NotFound)?,
-        day,
-    };
+    let question =
+        Question::Slots { period: period_number(number)?, site: site.ok_or(Slug::NotFound)?, day };
     reply(core, head, question, false)
 }
 

@@ -58,7 +58,8 @@ fn push_copied(out: &mut String, places: &Places, slot: &Slot, language: Languag
 
 fn push_fresh(out: &mut String, view: &View, slot: &Slot, language: Language) {
     let site = view.catalogue.site(slot.site).map(|site| {
-        let name = if crate::availability::is_english(language) { &site.name_en } else { &site.name_zh };
+        let name =
+            if crate::availability::is_english(language) { &site.name_en } else { &site.name_zh };
         let (id, name, address) = (quoted(&site.id), quoted(name), quoted(&site.address));
         format!("\"id\":{id},\"name\":{name},\"address\":{address}")
     });
@@ -168,17 +169,15 @@ fn intent_value(held: &IntentView, names: &[String], contact: &Contact) -> Value
 }
 
 /// A person's contact data, for its owner.
-fn contact(
-    core: &Core,
-    key: &PersonKey,
-    number: domain::PersonNumber,
-) -> Result<Contact, Problem> {
+fn contact(core: &Core, key: &PersonKey, number: domain::PersonNumber) -> Result<Contact, Problem> {
     let failed = |why: String| {
         tracing::error!(reason = %why, "contact data cannot be read");
         Problem::from(Slug::Internal)
     };
     let sealed = core.context.view.contact(number).map_err(failed)?;
-    let sealed = sealed.ok_or_else(|| failed("no contact data for a held intent".to_owned()))?;
+    // The view learned of the intent a moment ago; the contact data follow.
+    let late = || Problem::from(Slug::CatchingUp).retry_after_s(core.retry_after_s());
+    let sealed = sealed.ok_or_else(late)?;
     let opened = core.context.vault.open_contact(&key.0, &sealed);
     opened.map_err(|error| failed(error.to_string()))
 }

@@ -81,9 +81,8 @@ impl Method for Document {
         let id = id.and_then(|(pointer, node)| read_id(node, pointer, errors));
         let mut documents = Vec::new();
         for kind in Kind::ALL {
-            let given = fields.optional_parsed(kind.field(), kind.reason(), errors, |text| {
-                kind.parse(text)
-            });
+            let given = fields
+                .optional_parsed(kind.field(), kind.reason(), errors, |text| kind.parse(text));
             if let Some(Some(number)) = given {
                 documents.push((kind, number));
             } else if given.is_none() {
@@ -96,11 +95,7 @@ impl Method for Document {
             errors.push("", Reason::OneDocument);
             return None;
         };
-        Some(Box::new(DocumentClaim {
-            id: id?,
-            kind,
-            number,
-        }))
+        Some(Box::new(DocumentClaim { id: id?, kind, number }))
     }
 }
 
@@ -130,9 +125,8 @@ impl Claim for DocumentClaim {
     fn prove(&self, vault: &Vault, roster: &dyn Roster) -> Result<Proven, Failure> {
         let id = vault.lookup_hash(Lookup::Id, self.id.as_str());
         let given = vault.lookup_hash(self.kind.lookup(), &self.number);
-        let found = roster
-            .credentials(&id)
-            .map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let found =
+            roster.credentials(&id).map_err(|error| Failure::Unavailable(error.to_string()))?;
         // A stranger is compared with a hash that no document has.
         let stranger = Credentials {
             person: PersonKey([0; 16]),
@@ -145,10 +139,9 @@ impl Claim for DocumentClaim {
         let same = is_same(&known.unwrap_or([0; 16]), &given);
         let id_number = IdNumber::new(self.id.as_str());
         match id_number {
-            Some(id_number) if same && known.is_some() && found.is_some() => Ok(Proven {
-                person: credentials.person,
-                id_number,
-            }),
+            Some(id_number) if same && known.is_some() && found.is_some() => {
+                Ok(Proven { person: credentials.person, id_number })
+            }
             _ => Err(Failure::NotConfirmed),
         }
     }

@@ -143,7 +143,7 @@ fn push_schema(name: &str, schema: &Value, out: &mut String) {
     out.push_str("<table><tr><th>field</th><th>type</th><th>required</th><th></th></tr>");
     for (field, property) in properties {
         let must = if required.iter().any(|name| name == field) { "yes" } else { "" };
-        let words = text(&property["description"]);
+        let words = words_of(property);
         let _ = write!(
             out,
             "<tr><td><code>{}</code></td><td>{}</td><td>{must}</td><td>{words}</td></tr>",
@@ -152,6 +152,14 @@ fn push_schema(name: &str, schema: &Value, out: &mut String) {
         );
     }
     out.push_str("</table>");
+}
+
+/// What a field means; where it may be null, the words stand beside the reference.
+pub(super) fn words_of(property: &Value) -> String {
+    let own = text(&property["description"]);
+    let parts = property["oneOf"].as_array().into_iter().flatten();
+    let inner = || parts.map(|part| text(&part["description"])).find(|words| !words.is_empty());
+    if own.is_empty() { inner().unwrap_or_default() } else { own }
 }
 
 /// What a schema is, in a few words, with links.

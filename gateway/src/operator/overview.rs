@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::Rejection;
+use domain::rules::RULES_VERSION_FIRST;
 use domain::view::{Figures, PeriodEntry, PeriodFigures, PeriodState};
 use hyper::StatusCode;
 use serde::Serialize;
@@ -116,7 +117,7 @@ pub(super) async fn answer(core: &Core) -> Result<Reply, Problem> {
             at: text::instant(core.context.view.at()),
             sequence: view.sequence().0,
             epoch: figures.epoch,
-            rules_version: figures.rules_version,
+            rules_version: figures.rules_version.max(RULES_VERSION_FIRST),
             roster_version,
             people: figures.people,
             intents: figures.intents,

@@ -146,8 +146,10 @@ impl<'a> OperatorRoute<'a> {
     }
 
     /// True for calls that leave a line in the audit log: they change something or open personal data.
+    /// Figures do neither, nor do confirmations, whose contact data stays sealed.
     pub(crate) const fn is_audited(self) -> bool {
-        self.role().is_some() && !matches!(self, OperatorRoute::Overview)
+        let reads_only = matches!(self, OperatorRoute::Overview | OperatorRoute::Confirmations);
+        self.role().is_some() && !reads_only
     }
 
     /// Its name in logs and documentation.

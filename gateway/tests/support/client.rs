@@ -60,7 +60,13 @@ impl Client {
         self.json("PUT", path, &[], body)
     }
 
-    pub fn json(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+    pub fn json(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Answer {
         let mut all = vec![("content-type", "application/json")];
         all.extend_from_slice(headers);
         self.send(method, path, &all, body.to_string().as_bytes())
@@ -77,7 +83,13 @@ impl Client {
         self.json(method, path, &[("idempotency-key", key)], body)
     }
 
-    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n");
         if let Some(token) = &self.token {
             request += &format!("authorization: Bearer {token}\r\n");

@@ -49,7 +49,6 @@ pub(super) fn judge(evidence: &Evidence, decisions: &[Decision], report: &mut Au
     judge_counts(confirmations, &expected, evidence, report);
     judge_over_time(confirmations, evidence, report);
     if let Some(messages) = &evidence.messages {
-        report.messages = Some(messages.len() as u64);
         judge_messages(confirmations, messages, &expected, report);
     }
 }
@@ -173,6 +172,7 @@ fn judge_messages(
     report: &mut AuditReport,
 ) {
     let mut sent: HashMap<&str, u32> = HashMap::new();
+    let mut compared = 0;
     for message in messages {
         *sent.entry(&message.reference).or_default() += 1;
     }
@@ -180,6 +180,7 @@ fn judge_messages(
         if !expected.contains_key(&(confirmation.booking, confirmation.kind)) {
             continue;
         }
+        compared += 1;
         match sent.get(confirmation.id.as_str()).copied().unwrap_or(0) {
             1 => {}
             0 => report.find(Check::MessageMissing, || {
@@ -190,4 +191,5 @@ fn judge_messages(
             }),
         }
     }
+    report.messages = Some(compared);
 }

@@ -22,12 +22,14 @@ fn campaign(people: usize) -> Campaign {
     };
     let target = Target::parse("http://127.0.0.1:9", &[]).unwrap();
     let population = Population::new(PopulationOptions { seed: 1, born_on_or_before: None });
-    let (slots, tokens) = ((1..=5).map(offer).collect(), vec!["t".to_owned(); people]);
+    let (slots, tokens) = (
+        (1..=5).map(offer).collect(),
+        (0..people as u64).map(|person| (person, "t".to_owned())).collect(),
+    );
     Campaign::new(CampaignParts {
         target,
         run: 1,
         people: population,
-        first: 0,
         period: 2,
         slots,
         tokens,

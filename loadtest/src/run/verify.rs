@@ -115,12 +115,6 @@ pub fn audit_record(options: &AuditOptions, progress: &Progress) -> Result<Audit
     let indexes = people_of(&history);
     let sweep = set_up_sweep(&options.scenario);
     let found = log_in(&target, &people, &indexes, &sweep, progress).map_err(LoadError::Other)?;
-    let (first, last) =
-        (indexes.first().copied().unwrap_or(0), indexes.last().copied().unwrap_or(0));
-    let mut tokens = vec![String::new(); (last - first + 1) as usize];
-    for (person, token) in indexes.iter().zip(found) {
-        tokens[(person - first) as usize] = token;
-    }
     let mut places: Vec<SiteDay> = Vec::new();
     for slot in &header.slots {
         let place = SiteDay { site: slot.site.clone(), date: slot.date.clone() };
@@ -136,10 +130,9 @@ pub fn audit_record(options: &AuditOptions, progress: &Progress) -> Result<Audit
         target,
         run: header.run,
         people,
-        first,
         period: header.period,
         slots: header.slots,
-        tokens,
+        tokens: found.into_iter().map(|person| (person.person, person.token)).collect(),
         wait_s,
     });
     let streams = Streams { operator: operator.as_ref(), outbox: options.outbox.as_deref() };

@@ -347,8 +347,9 @@ fn identity(state: &mut State, body: &[u8]) -> Answer {
     };
     let person = known.split(' ').nth(1).unwrap().to_owned();
     let token = format!("token-{person}");
+    let has_intent = state.registered.contains_key(&person);
     state.tokens.insert(token.clone(), person);
-    answer(201, json!({"token": token, "has_intent": false}).to_string())
+    answer(201, json!({"token": token, "has_intent": has_intent}).to_string())
 }
 
 fn confirmations(state: &State, call: &Call) -> Answer {

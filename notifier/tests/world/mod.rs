@@ -169,7 +169,7 @@ impl World {
     pub fn contact(person: u32, version: u32) -> Contact {
         Contact {
             name: format!("王小明{person}"),
-            phone: format!("09{:08}", person * 100 + version % 100),
+            phone: format!("09{:08}", person.wrapping_mul(100) % 100_000_000 + version % 100),
             id_number: "A123456789".into(),
             language: ((person + version) % 4) as u8,
         }

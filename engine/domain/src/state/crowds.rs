@@ -21,7 +21,7 @@ pub(crate) struct Crowd {
     keys: BTreeMap<(PeriodNumber, KeyHash), (Sequence, Fingerprint)>,
     /// Keys used by period.
     used: BTreeMap<PeriodNumber, usize>,
-    /// Bookings that count or were cancelled since the index was made; one a period counts.
+    /// Bookings that counted when they were added; those cancelled since are passed over.
     bookings: Vec<u32>,
 }
 
@@ -127,6 +127,57 @@ impl History {
                     crowd.bookings.push(number);
                 }
                 Some(booking.previous)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use crate::rules::testing::*;
+    use crate::{Command, KeyHash, PeriodNumber, PersonRef};
+
+    use super::*;
+
+    #[test]
+    fn the_index_of_a_crowd_answers_what_a_walk_over_its_chain_does() {
+        let mut desk = Desk::open();
+        let opens_at = SLOT_DAY.ends_at();
+        for number in [3, 4] {
+            desk.put_period(PeriodNumber(number), opens_at, WINDOW_CLOSES_AT);
+        }
+        let person = desk.register(1);
+        // Bookings, cancellations and refusals in three periods, one of them missed.
+        for round in 0..120_u64 {
+            if round == 50 {
+                desk.at = opens_at;
+            }
+            let period = if round < 50 { PERIOD } else { PeriodNumber(3 + (round % 2) as u16) };
+            let who = PersonRef::Number(person);
+            let slot = if round < 50 { SLOT } else { LATE_SLOT };
+            desk.apply(match round % 5 {
+                0 if round != 45 => Command::Cancel { person: who, period, retry: retry(round) },
+                4 => Command::Move { person: who, period, slot, retry: retry(round) },
+                _ => Command::Book { person: who, period, slot, retry: retry(round) },
+            });
+            compare(&desk, person);
+        }
+        let record = desk.state.people.get(person);
+        assert!(desk.state.history.crowds.get(person, record).is_some());
+        desk.check();
+    }
+
+    fn compare(desk: &Desk, person: PersonNumber) {
+        let (state, record) = (&desk.state, desk.state.people.get(person));
+        for period in [PERIOD, PeriodNumber(3), PeriodNumber(4), PeriodNumber(5)] {
+            for key in (0..130).map(KeyHash) {
+                let at = desk.at;
+                let found = state.history.standing(person, record, period, key, at, &state.slots);
+                let mut walked = Standing::default();
+                let history = &state.history;
+                history.walk(&mut walked, record.latest, period, key, at, &state.slots);
+                assert_eq!(found, walked, "{period:?} {key:?}");
             }
         }
     }

@@ -58,6 +58,7 @@ impl State {
             self.catalogue.periods.len() as u32,
             self.history.registrations.len(),
             self.corrections.len(),
+            self.catalogue.vaccines.len() as u32,
         ]
     }
 

@@ -8,7 +8,7 @@ use crate::{Day, Millis, Sequence};
 pub(crate) const CHECKPOINT_FORMAT: u8 = 1;
 
 /// Arrays whose lengths stand in a checkpoint.
-pub(crate) const COUNTS: usize = 9;
+pub(crate) const COUNTS: usize = 10;
 
 /// Bytes of the globals in a checkpoint.
 pub(crate) const GLOBALS_BYTES: usize = 1 + 8 + 8 + 8 + 17 + 4 + 4 + 5 + 4 + 4 * COUNTS;

@@ -360,7 +360,7 @@ impl History {
         standing
     }
 
-    fn walk(
+    pub(super) fn walk(
         &self,
         standing: &mut Standing,
         newest: Link,

@@ -5,7 +5,7 @@
 //! twelve of them in a bucket of one cache line, so that a look-up reads one line here and one key.
 //!
 //! Growth never stops the writer for long: the index is a thousand segments, each grows by itself, by
-//! an eighth, in pages that never move. Nothing is ever removed, and no order of this table can be
+//! an eighth, in pages that never move, taken from an array that all of them share. Nothing is ever removed, and no order of this table can be
 //! seen from outside.
 
 use super::chunked::Chunked;
@@ -73,9 +73,12 @@ type Page = [Bucket; PAGE_BUCKETS];
 /// One part of the table: linear probing over its own pages.
 #[derive(Clone, Debug, Default)]
 struct Segment {
-    pages: Vec<Box<Page>>,
+    /// Numbers of its pages in the shared array, in order.
+    pages: Vec<u32>,
     entries: usize,
 }
+
+type Pages = Chunked<Page>;
 
 impl Segment {
     fn buckets(&self) -> usize {
@@ -83,8 +86,8 @@ impl Segment {
     }
 
     #[inline]
-    fn bucket(&self, place: usize) -> &Bucket {
-        &self.pages[place / PAGE_BUCKETS][place % PAGE_BUCKETS]
+    fn bucket<'a>(&self, place: usize, pages: &'a Pages) -> &'a Bucket {
+        &pages[self.pages[place / PAGE_BUCKETS]][place % PAGE_BUCKETS]
     }
 
     /// The bucket where the search for a key starts.
@@ -97,9 +100,13 @@ impl Segment {
         if place + 1 == self.buckets() { 0 } else { place + 1 }
     }
 
-    fn insert(&mut self, trace: Trace, number: u32) {
+    fn insert(&mut self, trace: Trace, number: u32, pages: &mut Pages) {
         let mut place = self.home(trace);
-        while !self.pages[place / PAGE_BUCKETS][place % PAGE_BUCKETS].add(trace.tag, number) {
+        loop {
+            let page = &mut pages[self.pages[place / PAGE_BUCKETS]];
+            if page[place % PAGE_BUCKETS].add(trace.tag, number) {
+                break;
+            }
             place = self.next(place);
         }
         self.entries += 1;
@@ -110,29 +117,31 @@ impl Segment {
     }
 
     /// Adds an eighth of pages and lays the entries out anew.
-    fn grow(&mut self, keys: &Chunked<PersonKey>) {
-        let numbers = self.take_numbers();
-        self.add_pages(self.pages.len() / 8 + 1);
+    fn grow(&mut self, pages: &mut Pages, keys: &Chunked<PersonKey>) {
+        let numbers = self.take_numbers(pages);
+        self.add_pages(self.pages.len() / 8 + 1, pages);
         for (place, number) in numbers.iter().enumerate() {
             if let Some(ahead) = numbers.get(place + LOOK_AHEAD) {
                 prefetch::read(keys.get(*ahead));
             }
-            self.insert(Trace::of(&keys[*number]), *number);
+            self.insert(Trace::of(&keys[*number]), *number, pages);
         }
     }
 
-    fn add_pages(&mut self, count: usize) {
+    fn add_pages(&mut self, count: usize, pages: &mut Pages) {
         for _ in 0..count {
-            self.pages.push(Box::new([Bucket::EMPTY; PAGE_BUCKETS]));
+            self.pages.push(pages.push([Bucket::EMPTY; PAGE_BUCKETS]));
         }
     }
 
-    fn take_numbers(&mut self) -> Vec<u32> {
+    fn take_numbers(&mut self, pages: &mut Pages) -> Vec<u32> {
         let mut numbers = Vec::with_capacity(self.entries);
-        for bucket in self.pages.iter_mut().flat_map(|page| page.iter_mut()) {
-            let filled = bucket.tags.iter().take_while(|tag| **tag != EMPTY_TAG);
-            numbers.extend_from_slice(&bucket.numbers[..filled.count()]);
-            *bucket = Bucket::EMPTY;
+        for page in &self.pages {
+            for bucket in &mut pages[*page] {
+                let filled = bucket.tags.iter().take_while(|tag| **tag != EMPTY_TAG);
+                numbers.extend_from_slice(&bucket.numbers[..filled.count()]);
+                *bucket = Bucket::EMPTY;
+            }
         }
         self.entries = 0;
         numbers
@@ -167,12 +176,13 @@ impl Trace {
 #[derive(Clone, Debug)]
 pub(crate) struct KeyIndex {
     segments: Vec<Segment>,
+    pages: Pages,
 }
 
 impl KeyIndex {
     /// Nobody is known.
     pub(crate) fn new() -> KeyIndex {
-        KeyIndex { segments: vec![Segment::default(); 1 << SEGMENTS_LOG2] }
+        KeyIndex { segments: vec![Segment::default(); 1 << SEGMENTS_LOG2], pages: Chunked::new() }
     }
 
     /// The number under which a key stands.
@@ -184,7 +194,7 @@ impl KeyIndex {
         }
         let mut place = segment.home(trace);
         loop {
-            let bucket = segment.bucket(place);
+            let bucket = segment.bucket(place, &self.pages);
             let mut matches = bucket.matches(trace.tag);
             while matches != 0 {
                 let number = bucket.numbers[matches.trailing_zeros() as usize];
@@ -205,9 +215,9 @@ impl KeyIndex {
         let trace = Trace::of(&keys[number]);
         let segment = &mut self.segments[trace.segment];
         if segment.is_due_to_grow() {
-            segment.grow(keys);
+            segment.grow(&mut self.pages, keys);
         }
-        segment.insert(trace, number);
+        segment.insert(trace, number, &mut self.pages);
     }
 
     /// Indexes all keys anew; false when a key stands twice.
@@ -232,7 +242,7 @@ impl KeyIndex {
         let trace = Trace::of(key);
         let segment = &self.segments[trace.segment];
         if !segment.pages.is_empty() {
-            prefetch::read(Some(segment.bucket(segment.home(trace))));
+            prefetch::read(Some(segment.bucket(segment.home(trace), &self.pages)));
         }
     }
 
@@ -244,7 +254,7 @@ impl KeyIndex {
         if segment.pages.is_empty() {
             return None;
         }
-        let bucket = segment.bucket(segment.home(trace));
+        let bucket = segment.bucket(segment.home(trace), &self.pages);
         let matches = bucket.matches(trace.tag);
         (matches != 0).then(|| bucket.numbers[matches.trailing_zeros() as usize])
     }
@@ -259,7 +269,7 @@ impl KeyIndex {
         let entries = mean + 4 * mean.isqrt() + 1;
         let buckets = (entries * 16).div_ceil(BUCKET_ENTRIES * FILL_SIXTEENTHS_MAX);
         for segment in &mut self.segments {
-            segment.add_pages(buckets.div_ceil(PAGE_BUCKETS));
+            segment.add_pages(buckets.div_ceil(PAGE_BUCKETS), &mut self.pages);
         }
     }
 }
@@ -317,8 +327,9 @@ mod tests {
     fn an_entry_takes_less_than_seven_bytes_at_the_size_of_a_nation() {
         let entries = 23_500_000_usize >> SEGMENTS_LOG2;
         let mut segment = Segment::default();
+        let mut pages = Chunked::new();
         while segment.buckets() * BUCKET_ENTRIES * FILL_SIXTEENTHS_MAX <= entries * 16 {
-            segment.add_pages(segment.pages.len() / 8 + 1);
+            segment.add_pages(segment.pages.len() / 8 + 1, &mut pages);
         }
         let bytes = segment.pages.len() * size_of::<Page>();
         assert!(bytes < entries * 7, "{bytes} bytes for {entries}");

@@ -11,8 +11,9 @@ use super::packing::unpack_whole;
 use super::people::Person;
 use super::prefetch;
 use crate::changes::{CorruptRecord, Section};
+use crate::codec::INSTANT_MAX;
 use crate::eligibility::{CATEGORIES_MAX, CategoryRule, PeriodRule, VACCINES_MAX};
-use crate::{PeriodNumber, PersonNumber, Sequence, SiteNumber, SlotNumber};
+use crate::{Millis, PeriodNumber, PersonNumber, Sequence, SiteNumber, SlotNumber};
 
 /// How far ahead of a booking its person's record is asked for.
 const LOOK_AHEAD: u32 = 16;
@@ -122,6 +123,13 @@ impl State {
         if self.counts() != expected {
             return Err(whole(Section::Globals, "records are missing or too many"));
         }
+        let globals = &self.globals;
+        let can_be = globals.sequence.0 >> 48 == 0
+            && (Millis(0)..=INSTANT_MAX).contains(&globals.now)
+            && globals.sweep.cursor <= self.history.bookings.len();
+        if !can_be {
+            return Err(whole(Section::Globals, "contradict each other"));
+        }
         Ok(())
     }
 
@@ -219,13 +227,17 @@ impl State {
 
     fn check_places(&self) -> Result<(), CorruptRecord> {
         for slot in 0..self.slots.len() {
-            let places = self.slots.places(SlotNumber(slot));
-            if places.is_some_and(|places| places.booked > places.capacity) {
-                return Err(CorruptRecord::new(
-                    Section::Slots,
-                    slot,
-                    "more places taken than there are",
-                ));
+            let number = SlotNumber(slot);
+            let corrupt = |what| Err(CorruptRecord::new(Section::Slots, slot, what));
+            if self.slots.places(number).is_some_and(|places| places.booked > places.capacity) {
+                return corrupt("more places taken than there are");
+            }
+            let is_known = self.slots.get(number).is_some_and(|slot| {
+                slot.site.index() < self.catalogue.sites.len()
+                    && usize::from(slot.vaccine.0) < self.catalogue.vaccines.len()
+            });
+            if !is_known {
+                return corrupt("a site or vaccine that was never named");
             }
         }
         Ok(())

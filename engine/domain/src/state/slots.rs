@@ -1,10 +1,12 @@
 //! Slots: what is asked of every booking in 16 bytes, the rest apart.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::chunked::Chunked;
 use super::packing::{Fields, Pack, Packer};
 use super::prefetch;
+use crate::rules::{SLOT_DAY_MAX, SLOT_DAY_MIN};
 use crate::time::TAIPEI_OFFSET_MS;
 use crate::{Day, Millis, SiteNumber, Slot, SlotNumber, VaccineNumber};
 
@@ -17,6 +19,9 @@ pub(crate) const SLOT_BYTES: usize = 15;
 const DAY_MINUTES: i32 = 1_440;
 
 const MINUTE_MS: i64 = 60_000;
+
+/// First minutes that a slot can have.
+const SLOT_MINUTES: Range<i32> = SLOT_DAY_MIN * DAY_MINUTES..(SLOT_DAY_MAX + 1) * DAY_MINUTES;
 
 /// What a booking asks of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +166,8 @@ impl Slots {
         let vaccine = VaccineNumber(fields.u8()?);
         let capacity = fields.u32()?;
         fields.end(())?;
+        let can_be = SLOT_MINUTES.contains(&start) && end_minute <= DAY_MINUTES as u16;
+        can_be.then_some(())?;
         let places = Places { booked: 0, capacity, start, vaccine };
         let definition = Definition { site, end_minute };
         let put = index < SLOTS_MAX

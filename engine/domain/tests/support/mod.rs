@@ -1,5 +1,8 @@
 //! What the tests of this crate share: a seed that is printed and can be given again.
 
+// A seed is read from the environment and printed: tests alone may.
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros)]
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -87,10 +87,6 @@ pub(crate) struct Import {
 }
 
 impl Twin {
-    pub(crate) fn new() -> Twin {
-        Twin::default()
-    }
-
     /// Decides one command.
     pub(crate) fn apply(&mut self, command: &Command, at: Millis) -> Vec<Event> {
         self.sequence += 1;

@@ -2,6 +2,7 @@
 //! and few places, hot keys, retries with the same and with another body, time that jumps over windows
 //! and days, imports between everything else, corrections, attestations out of date.
 
+mod crowd;
 mod operators;
 
 use domain::*;
@@ -9,6 +10,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::twin::Twin;
+
+pub(crate) use crowd::{booking, one_slot, registration};
 
 /// The day on which every world begins: 2021-07-10.
 pub(crate) const FIRST_DAY: Day = Day(18_818);

@@ -139,6 +139,72 @@ impl BadFrame {
     }
 }
 
+/// Records gathering in a group's form, with room for the header in front: when enough are together
+/// they become a group without being copied.
+#[derive(Debug)]
+pub struct Packing {
+    /// Header space, then each record's length and bytes.
+    buffer: AlignedBuffer,
+    /// Number of records.
+    count: u32,
+}
+
+/// Room a [`Packing`] begins with; it doubles as needed, so that quiet lanes stay small.
+const PACKING_BYTES_FIRST: usize = 4_096;
+
+impl Packing {
+    /// Without records.
+    pub fn new() -> Packing {
+        let mut buffer = AlignedBuffer::with_capacity(PACKING_BYTES_FIRST);
+        buffer.pad_to(HEADER_BYTES);
+        Packing { buffer, count: 0 }
+    }
+
+    /// Adds a record. The frame may become `frame_bytes_max` long at most, which the caller checks.
+    pub fn push(&mut self, record: &[u8], frame_bytes_max: usize) {
+        let needed = self.buffer.len() + 4 + record.len();
+        if needed > self.buffer.capacity() {
+            let doubled = (self.buffer.capacity() * 2).min(frame_bytes_max);
+            self.buffer.reserve_total(doubled.max(needed));
+        }
+        self.buffer.extend_from_slice(&(record.len() as u32).to_le_bytes());
+        self.buffer.extend_from_slice(record);
+        self.count += 1;
+    }
+
+    /// The records so far.
+    pub fn body(&self) -> &[u8] {
+        &self.buffer[HEADER_BYTES..]
+    }
+
+    /// Number of records.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Forgets the records and keeps the room.
+    pub fn clear(&mut self) {
+        self.buffer.truncate(HEADER_BYTES);
+        self.count = 0;
+    }
+
+    /// The group of these records.
+    pub fn into_draft(mut self, block_bytes: usize) -> Draft {
+        let body_bytes = self.body().len();
+        let frame_bytes = frame_bytes_of(body_bytes, block_bytes);
+        self.buffer.reserve_total(frame_bytes);
+        self.buffer.pad_to(frame_bytes);
+        let body_crc = crc32fast::hash(self.body());
+        Draft { buffer: self.buffer, count: self.count, body_bytes: body_bytes as u32, body_crc }
+    }
+}
+
+impl Default for Packing {
+    fn default() -> Packing {
+        Packing::new()
+    }
+}
+
 /// A group being made: the body is in place, the header still to come.
 #[derive(Debug)]
 pub struct Draft {
@@ -175,6 +241,16 @@ impl Draft {
     /// A group without records, padded to whole blocks.
     pub fn empty(block_bytes: usize) -> Draft {
         Draft::new(std::iter::empty(), 0, 0, block_bytes)
+    }
+
+    /// Number of records.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Bytes of the records with their lengths.
+    pub fn body_bytes(&self) -> usize {
+        self.body_bytes as usize
     }
 
     /// Bytes of the frame it becomes.
@@ -408,6 +484,25 @@ mod tests {
         assert_eq!(records, [&b"abc"[..], b"d"]);
         assert_eq!(header.previous_crc, 99);
         assert_eq!(header.crc, frame.crc);
+    }
+
+    #[test]
+    fn packed_records_become_the_same_group_as_copied_ones() {
+        let records: Vec<Vec<u8>> = (0..300_u16).map(|n| vec![n as u8; n as usize]).collect();
+        let mut packing = Packing::new();
+        let mut body = Vec::new();
+        for record in &records {
+            packing.push(record, 1 << 20);
+            body.extend_from_slice(&(record.len() as u32).to_le_bytes());
+            body.extend_from_slice(record);
+        }
+        assert_eq!(packing.body(), body);
+        let link = Link::default();
+        let count = packing.count();
+        let packed = packing.into_draft(4_096).finish(&place(0), 1 << 20, 5, &link);
+        let draft = Draft::new(std::iter::once(&body[..]), body.len(), count, 4_096);
+        let copied = draft.finish(&place(0), 1 << 20, 5, &link);
+        assert_eq!(packed.bytes, copied.bytes);
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! One producer's way into a stream.
 //!
-//! Does: gathers records in a buffer that already has a group's form, and hands the whole buffer to
-//! the writer by swapping it. Does not write or wait.
+//! Does: gathers records in a buffer that already has a group's form. The writer swaps it for an empty
+//! one; a producer ahead of the writer turns a full buffer into a finished body itself, checksum
+//! included, so that at saturation the writer copies nothing. Does not write or wait.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use super::frame::{Draft, Packing, frame_bytes_of};
 use super::stream::StreamCore;
 use crate::{Lane, OnSettled, Refused, Ticket};
 
@@ -30,12 +33,28 @@ pub(super) struct LaneShared {
 /// Records waiting to be taken.
 #[derive(Default)]
 struct Waiting {
-    /// Each record's length and bytes, as in a group's body.
-    bytes: Vec<u8>,
+    /// Groups that are full, oldest first.
+    full: VecDeque<Draft>,
+    /// Bytes of the records in them.
+    full_bytes: usize,
+    /// The newest records.
+    current: Packing,
     /// No more are taken.
     is_closed: bool,
     /// The producer is gone.
     is_dropped: bool,
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        self.full_bytes + self.current.body().len()
+    }
+
+    fn finish_current(&mut self, block_bytes: usize) {
+        let full = std::mem::take(&mut self.current).into_draft(block_bytes);
+        self.full_bytes += full.body_bytes();
+        self.full.push_back(full);
+    }
 }
 
 impl LaneShared {
@@ -51,17 +70,33 @@ impl LaneShared {
         }
     }
 
-    /// Swaps the waiting records for an empty buffer; returns how many were pushed so far.
-    pub(super) fn take(&self, empty: &mut Vec<u8>) -> u64 {
+    /// The oldest full group.
+    pub(super) fn take_full(&self) -> Option<Draft> {
         let mut waiting = self.waiting.lock();
-        std::mem::swap(&mut waiting.bytes, empty);
+        let draft = waiting.full.pop_front()?;
+        waiting.full_bytes -= draft.body_bytes();
+        self.waiting_bytes.store(waiting.bytes(), Ordering::Relaxed);
+        Some(draft)
+    }
+
+    /// Swaps the newest records for an empty buffer if they are next and fit into `room`.
+    pub(super) fn take_current(&self, room: usize, empty: &mut Packing) -> bool {
+        if self.waiting_bytes() == 0 {
+            return false;
+        }
+        let mut waiting = self.waiting.lock();
+        let bytes = waiting.current.body().len();
+        if bytes == 0 || bytes > room || !waiting.full.is_empty() {
+            return false;
+        }
+        std::mem::swap(&mut waiting.current, empty);
         self.waiting_bytes.store(0, Ordering::Relaxed);
-        self.pushed.load(Ordering::Relaxed)
+        true
     }
 
     /// Whether records wait. Takes the lock: see [`super::bell`].
     pub(super) fn has_waiting(&self) -> bool {
-        !self.waiting.lock().bytes.is_empty()
+        self.waiting.lock().bytes() > 0
     }
 
     /// Bytes waiting to be taken.
@@ -126,17 +161,21 @@ impl Lane for EmbeddedLane {
         if waiting.is_closed {
             return Err(Refused::Closed);
         }
-        let bytes = waiting.bytes.len() + 4 + record.len();
+        let bytes = waiting.bytes() + 4 + record.len();
         if bytes > config.lane_bytes_max as usize {
             return Err(Refused::Full);
         }
-        waiting.bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
-        waiting.bytes.extend_from_slice(record);
+        let gather_bytes_max = config.gather_bytes_max as usize;
+        let block_bytes = self.core.shared.block_bytes;
+        if waiting.current.body().len() + 4 + record.len() > gather_bytes_max {
+            waiting.finish_current(block_bytes);
+        }
+        waiting.current.push(record, frame_bytes_of(gather_bytes_max, block_bytes));
         let ticket = self.shared.pushed.load(Ordering::Relaxed);
         self.shared.pushed.store(ticket + 1, Ordering::Release);
         self.shared.waiting_bytes.store(bytes, Ordering::Relaxed);
         drop(waiting);
-        if bytes >= config.gather_bytes_max as usize && self.core.bell.is_pausing() {
+        if bytes >= gather_bytes_max && self.core.bell.is_pausing() {
             self.core.bell.ring();
         } else {
             self.core.bell.nudge();

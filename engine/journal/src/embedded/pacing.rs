@@ -5,8 +5,8 @@
 //!
 //! Each durable write costs CPU that requests need, so at saturation fewer, larger groups make
 //! everything faster. At low load a pause would only add to the wait. Three rules tell them apart:
-//! after a tiny group there is no pause; a pause ends as soon as arrivals dry up for about one write
-//! time (everybody who could ask is waiting already); and it never exceeds the configured interval.
+//! after a tiny group there is no pause; a pause ends as soon as arrivals dry up for a quarter of it
+//! (everybody who could ask is waiting already); and it never exceeds the configured interval.
 
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ const INTERVAL_WRITE_TIMES: u32 = 8;
 
 /// Weight of the newest measurement: one in so many.
 const SMOOTHING: u32 = 8;
+
+/// A full pause is looked at in so many steps: each costs a wake of some microseconds.
+const STEPS: u32 = 4;
 
 /// Shortest step in which arrivals are looked at during a pause.
 const STEP_US_MIN: u64 = 50;
@@ -60,7 +63,8 @@ impl Pacing {
 
     /// Time after which arrivals that stopped are taken to have dried up.
     pub(super) fn step(&self) -> Duration {
-        self.write_time.max(Duration::from_micros(STEP_US_MIN))
+        let longest = (self.write_time * INTERVAL_WRITE_TIMES).min(self.interval_max);
+        (longest / STEPS).max(Duration::from_micros(STEP_US_MIN))
     }
 }
 

@@ -260,7 +260,9 @@ impl Recovery<'_> {
                 "cut the torn end of the journal; nothing in it was acknowledged"
             );
         }
-        drop(leftovers);
+        for (segment, range) in leftovers {
+            self.zero(&segment, range)?;
+        }
         for segment in segments.values().filter(|segment| segment.end() > scan.end) {
             let window = self.window(&segment.path)?;
             let length = window.file().length();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::frame::{Draft, Frame};
+use super::frame::{Draft, Frame, Packing};
 use super::lane::LaneShared;
 use super::pacing::Pacing;
 use super::segment::Segment;
@@ -58,14 +58,10 @@ struct Writer {
 struct Feed {
     /// Shared with the producer.
     lane: Arc<LaneShared>,
-    /// Records taken from the lane.
-    taken: Vec<u8>,
-    /// Bytes of `taken` that are in groups already.
-    used: usize,
-    /// Records of the lane that are in groups already.
+    /// Records taken from the lane for the group being made; empty otherwise.
+    taken: Packing,
+    /// Records of the lane that are in groups.
     grouped: u64,
-    /// Records of the lane that were taken.
-    taken_until: u64,
 }
 
 /// A group from lanes that is not durable yet.
@@ -184,45 +180,67 @@ impl Writer {
                     .find(|feed| feed.as_ref().is_some_and(|feed| Arc::ptr_eq(&feed.lane, &lane)));
                 same.and_then(Option::take).unwrap_or(Feed {
                     lane,
-                    taken: Vec::new(),
-                    used: 0,
+                    taken: Packing::new(),
                     grouped: 0,
-                    taken_until: 0,
                 })
             })
             .collect();
     }
 
-    /// Puts what waits in the lanes into one group; returns its records.
+    /// Makes one group of what waits in the lanes; returns its records. It is one lane's full group,
+    /// when that lane is first by turns, or what all the others hold together.
     fn gather(&mut self) -> u32 {
-        self.feeds.iter_mut().for_each(Feed::refill);
         let feeds = self.feeds.len();
-        let limit = self.core.config().gather_bytes_max as usize;
-        let (mut bytes, mut records) = (0, 0);
-        let mut shares = Vec::new();
+        let mut room = self.core.config().gather_bytes_max as usize;
+        let mut full = None;
         for turn in 0..feeds {
             let index = (self.first_feed + turn) % feeds;
-            let (share, count) = self.feeds[index].share(limit - bytes);
-            if count > 0 {
-                bytes += share;
-                records += count;
-                shares.push((index, share, count));
+            let is_first = self.feeds.iter().all(|feed| feed.taken.count() == 0);
+            let feed = &mut self.feeds[index];
+            if is_first && feed.lane.waiting_bytes() > 0 {
+                full = feed.lane.take_full().map(|draft| (index, draft));
+                if full.is_some() {
+                    break;
+                }
+            }
+            if feed.lane.take_current(room, &mut feed.taken) {
+                room -= feed.taken.body().len();
             }
         }
-        if records == 0 {
-            return 0;
-        }
-        self.first_feed = (self.first_feed + 1) % feeds;
-        let pieces = shares.iter().map(|&(index, share, _)| self.feeds[index].piece(share));
-        let draft = Draft::new(pieces, bytes, records, self.core.shared.block_bytes);
+        self.first_feed = (self.first_feed + 1) % feeds.max(1);
+        let (draft, runs) = match full {
+            Some((index, draft)) => {
+                let run = self.feeds[index].advance(draft.count());
+                (draft, vec![run])
+            }
+            None => match self.draft_of_taken() {
+                Some(made) => made,
+                None => return 0,
+            },
+        };
+        let records = draft.count();
         let now_ms = (self.core.shared.clock)();
         let frame = self.core.tail.lock().accept(draft, Kind::Firm, now_ms);
-        let runs = shares
-            .iter()
-            .map(|&(index, share, count)| self.feeds[index].advance(share, count))
-            .collect();
         self.in_flight.push_back(InFlight { appended: frame.appended(), runs });
         records
+    }
+
+    /// The group of what was taken from the lanes.
+    fn draft_of_taken(&mut self) -> Option<(Draft, Vec<Run>)> {
+        let taken = || self.feeds.iter().map(|feed| &feed.taken);
+        let count = taken().map(Packing::count).sum();
+        if count == 0 {
+            return None;
+        }
+        let bytes = taken().map(|taken| taken.body().len()).sum();
+        let pieces = taken().map(Packing::body);
+        let draft = Draft::new(pieces, bytes, count, self.core.shared.block_bytes);
+        let runs = self.feeds.iter_mut().filter(|feed| feed.taken.count() > 0).map(|feed| {
+            let run = feed.advance(feed.taken.count());
+            feed.taken.clear();
+            run
+        });
+        Some((draft, runs.collect()))
     }
 
     /// Writes the chosen groups, makes them durable and shows them.
@@ -336,6 +354,7 @@ impl Writer {
         if due <= Instant::now() {
             return;
         }
+        let step = self.pacing.step();
         let enough = self.core.config().gather_bytes_max as usize;
         let mut before = self.waiting_records();
         self.core.bell.pause();
@@ -345,7 +364,7 @@ impl Writer {
             if now >= due || is_full || !self.core.bell.is_pausing() || self.has_urgent(now) {
                 break;
             }
-            self.core.bell.sleep(Some(self.pacing.step().min(due - now)));
+            self.core.bell.sleep(Some(step.min(due - now)));
             let waiting = self.waiting_records();
             // Arrivals dried up, or never came.
             if waiting == before {
@@ -367,18 +386,15 @@ impl Writer {
     }
 
     fn waiting_bytes(&self) -> usize {
-        let waiting = |feed: &Feed| feed.taken.len() - feed.used + feed.lane.waiting_bytes();
-        self.feeds.iter().map(waiting).sum()
+        self.feeds.iter().map(|feed| feed.lane.waiting_bytes()).sum()
     }
 
     /// Sleeps until there is something to do.
     fn sleep(&mut self) {
         self.core.bell.lie_down();
         let mut wake_at = None;
-        let has_work = self.feeds_changed()
-            || self.feeds.iter().any(|feed| feed.used < feed.taken.len())
-            || self.feeds.iter().any(|feed| feed.lane.has_waiting())
-            || {
+        let has_work =
+            self.feeds_changed() || self.feeds.iter().any(|feed| feed.lane.has_waiting()) || {
                 let now = Instant::now();
                 let mut tail = self.core.tail.lock();
                 let must_seal = !tail.is_sealed() && !tail.has_waiting();
@@ -402,42 +418,9 @@ impl Writer {
 }
 
 impl Feed {
-    /// Takes what waits in the lane if all that was taken before is in groups.
-    fn refill(&mut self) {
-        if self.used == self.taken.len() && self.lane.pushed() > self.taken_until {
-            self.taken.clear();
-            self.used = 0;
-            self.taken_until = self.lane.take(&mut self.taken);
-        }
-    }
-
-    /// Bytes and records that fit into `room`.
-    fn share(&self, room: usize) -> (usize, u32) {
-        let rest = &self.taken[self.used..];
-        if rest.len() <= room {
-            return (rest.len(), (self.taken_until - self.grouped) as u32);
-        }
-        let (mut bytes, mut records) = (0, 0);
-        while let Some(length) = rest[bytes..].first_chunk::<4>() {
-            let end = bytes + 4 + u32::from_le_bytes(*length) as usize;
-            if end > room {
-                break;
-            }
-            bytes = end;
-            records += 1;
-        }
-        (bytes, records)
-    }
-
-    /// The next `share` bytes.
-    fn piece(&self, share: usize) -> &[u8] {
-        &self.taken[self.used..self.used + share]
-    }
-
-    /// They are in a group.
-    fn advance(&mut self, share: usize, count: u32) -> Run {
+    /// The next `count` records are in a group.
+    fn advance(&mut self, count: u32) -> Run {
         let first = self.grouped;
-        self.used += share;
         self.grouped += u64::from(count);
         Run { lane: Arc::clone(&self.lane), first, count }
     }

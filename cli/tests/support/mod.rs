@@ -1,0 +1,185 @@
+//! The real binary as a process: started, killed, stopped, asked.
+
+// Each test file uses its own part of this.
+#![allow(dead_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Nothing that a test waits for takes longer, on the slowest machine it was seen on.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The binary under test.
+pub fn binary() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_slotline"))
+}
+
+/// True in `make test-faults`.
+pub fn full_counts() -> bool {
+    std::env::var("SLOTLINE_FAULTS").is_ok_and(|value| value == "full")
+}
+
+/// The seed of this run, printed; `SLOTLINE_SEED` repeats one.
+pub fn seed() -> u64 {
+    let given = std::env::var("SLOTLINE_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = given.unwrap_or_else(|| u64::from(std::process::id()) * 0x9E37_79B9);
+    println!("seed {seed} (SLOTLINE_SEED={seed} repeats it)");
+    seed
+}
+
+/// The next number of a small generator (SplitMix64).
+pub fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut mixed = *state;
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ mixed >> 31
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A folder for one test, removed at its end.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Folder {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What a failed test left is worth a look.
+        if !std::thread::panicking() {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+/// A running `slotline dev --empty`.
+pub struct Server {
+    child: Child,
+    pub public: String,
+    pub operator: String,
+    pub token: String,
+}
+
+/// Where a server lives across its restarts.
+pub struct Home {
+    pub data: PathBuf,
+    pub outbox: PathBuf,
+    pub log: PathBuf,
+    ports: (u16, u16),
+    pub settings: Vec<String>,
+}
+
+impl Home {
+    pub fn new(folder: &Folder) -> Home {
+        Home {
+            data: folder.0.join("data"),
+            outbox: folder.0.join("data-outbox"),
+            log: folder.0.join("log.txt"),
+            ports: (free_port(), free_port()),
+            settings: Vec::new(),
+        }
+    }
+
+    /// The command that starts a server here.
+    pub fn command(&self) -> Command {
+        let mut command = binary();
+        command.args(["dev", "--empty", "--json"]);
+        command.arg("--data").arg(&self.data);
+        command.arg("--public").arg(format!("127.0.0.1:{}", self.ports.0));
+        command.arg("--operator").arg(format!("127.0.0.1:{}", self.ports.1));
+        for setting in &self.settings {
+            command.arg("--set").arg(setting);
+        }
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        command.stdout(Stdio::piped()).stderr(log);
+        command
+    }
+
+    /// Starts it and waits until it is ready.
+    pub fn start(&self) -> Server {
+        Server::from(self.command()).unwrap_or_else(|line| {
+            panic!("not ready: {line:?}; log:\n{}", fs::read_to_string(&self.log).unwrap())
+        })
+    }
+}
+
+impl Server {
+    /// Starts a command and waits for its line; the line otherwise.
+    pub fn from(mut command: Command) -> Result<Server, String> {
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let Ok(ready) = serde_json::from_str::<serde_json::Value>(&line) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(line);
+        };
+        let text = |key: &str| ready[key].as_str().unwrap_or("").to_owned();
+        let (public, operator, token) = (text("public"), text("operator"), text("operator_token"));
+        Ok(Server { child, public, operator, token })
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and the exit code.
+    pub fn stop(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap()
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Status and body of a call.
+    pub fn call(&self, method: &str, url: &str, body: &str, headers: &[&str]) -> (u16, String) {
+        let mut command = Command::new("curl");
+        command.args(["-s", "-m", "60", "-o", "-", "-w", "\n%{http_code}", "-X", method, url]);
+        for header in headers {
+            command.args(["-H", header]);
+        }
+        if !body.is_empty() {
+            command.args(["--data-binary", body]);
+        }
+        let output = command.output().expect("curl");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (body, status) = text.rsplit_once('\n').unwrap_or(("", "0"));
+        (status.parse().unwrap_or(0), body.to_owned())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Looks again until it holds, for as long as patience lasts.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
