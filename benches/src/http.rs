@@ -192,7 +192,11 @@ fn open_model(
         let result = saturate(&options).map_err(|error| error.to_string())?;
         for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99_9", 0.999)] {
             let name = format!("acknowledged_{name}_at_{share}_percent");
-            summary.figures.push(Figure::printed(&name, result.response.quantile_ms(quantile), "ms"));
+            summary.figures.push(Figure::printed(
+                &name,
+                result.response.quantile_ms(quantile),
+                "ms",
+            ));
         }
     }
     Ok(())

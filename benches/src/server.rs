@@ -22,7 +22,15 @@ impl Server {
     pub fn product(binary: &Path, data: &Path) -> Result<Server, String> {
         let mut command = Command::new(binary);
         command
-            .args(["dev", "--empty", "--json", "--public", "127.0.0.1:0", "--operator", "127.0.0.1:0"])
+            .args([
+                "dev",
+                "--empty",
+                "--json",
+                "--public",
+                "127.0.0.1:0",
+                "--operator",
+                "127.0.0.1:0",
+            ])
             .args(["--set", "gateway.limits.person_commands_per_minute_max=0"])
             .args(["--set", "log.level=warn", "--data"])
             .arg(data);

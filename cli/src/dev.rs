@@ -3,6 +3,7 @@
 //! `dev` keeps to loopback, uses the sample secrets and loads sample data; `run` is for production on
 //! one machine and takes its own secrets only.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use serde_json::json;
@@ -79,7 +80,8 @@ fn outbox_beside(data: &std::path::Path) -> std::path::PathBuf {
     if data == std::path::Path::new("data") {
         return "outbox".into();
     }
-    let name = data.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name =
+        data.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     data.with_file_name(format!("{name}-outbox"))
 }
 
@@ -231,7 +233,10 @@ impl Signals {
 fn start_log(settings: &LogSettings) {
     let filter = tracing_subscriber::EnvFilter::try_new(&settings.level)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // A second logger in one process (tests) is not an error worth dying for.
     let _ = if settings.json { log.json().try_init() } else { log.try_init() };
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use engine::{Engine, EngineStatus, Phase};
 use gateway::{Attachments, GatewayHandle, Readiness, ReadyCheck};
+use journal::Journal;
 use journal::embedded::EmbeddedJournal;
-use journal::{Health, Journal};
 use notifier::{Notifier, NotifierConfig};
 use vault::Vault;
 
@@ -73,11 +73,9 @@ impl Process {
             .install_recorder()
             .map_err(|error| format!("metrics: {error}"))?;
         let vault = Arc::new(vault);
-        let journal = EmbeddedJournal::open(
-            &settings.data_dir.join("journal"),
-            settings.journal.clone(),
-        )
-        .map_err(|error| error.to_string())?;
+        let journal =
+            EmbeddedJournal::open(&settings.data_dir.join("journal"), settings.journal.clone())
+                .map_err(|error| error.to_string())?;
         let journal = Arc::new(journal);
         let shared: Arc<dyn Journal> = Arc::clone(&journal) as Arc<dyn Journal>;
 
@@ -99,11 +97,7 @@ impl Process {
             notifier.run(&stop).map_err(|error| error.to_string())
         })?;
 
-        let ready = vec![
-            journal_check(Arc::clone(&journal)),
-            engine_check(Arc::clone(&status)),
-            notifier_check(notified),
-        ];
+        let ready = vec![engine_check(Arc::clone(&status)), notifier_check(notified)];
         let publisher = Publisher::new(Arc::clone(&shared), Arc::clone(&vault));
         let attachments = Attachments {
             readiness: ready.clone(),
@@ -165,17 +159,6 @@ fn outbox(settings: &Settings) -> Result<Box<dyn notifier::SmsProvider>, String>
     let outbox = notifier::FileOutbox::open(&settings.sms.outbox_dir)
         .map_err(|error| format!("{}: {error}", settings.sms.outbox_dir.display()))?;
     Ok(Box::new(outbox))
-}
-
-fn journal_check(journal: Arc<EmbeddedJournal>) -> ReadyCheck {
-    let check = move || match journal.health() {
-        Health::Writable => Readiness::ready(),
-        Health::Failed(why) => {
-            Readiness::because(format!("takes no more writes until it is started again: {why}"))
-        }
-        Health::Closed => Readiness::because("closed"),
-    };
-    ReadyCheck { name: "journal", check: Arc::new(check) }
 }
 
 fn engine_check(status: Arc<EngineStatus>) -> ReadyCheck {

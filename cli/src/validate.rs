@@ -36,8 +36,9 @@ fn check_settings(file: &Path) -> Result<String, String> {
     let settings = Settings::load(file)?;
     settings.check().map_err(|fault| format!("{}: {fault}", file.display()))?;
     if let Some(path) = &settings.secrets_file {
-        vault::Secrets::load(path)
-            .map_err(|error| format!("{}: secrets_file {}: {error}", file.display(), path.display()))?;
+        vault::Secrets::load(path).map_err(|error| {
+            format!("{}: secrets_file {}: {error}", file.display(), path.display())
+        })?;
     }
     Ok("configuration is usable".to_owned())
 }
@@ -52,9 +53,8 @@ fn check_rows(file: &Path) -> Result<String, Vec<String>> {
     };
     match gateway::import::validate(kind, &bytes) {
         Ok(rows) => Ok(format!("{rows} rows of {kind:?}")),
-        Err(errors) => Err(errors
-            .iter()
-            .map(|error| format!("{}: {error}", file.display()))
-            .collect()),
+        Err(errors) => {
+            Err(errors.iter().map(|error| format!("{}: {error}", file.display())).collect())
+        }
     }
 }

@@ -69,6 +69,11 @@ impl Heartbeat {
         }
     }
 
+    /// True when the fate of everything pushed is known.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.lane.unsettled() == 0
+    }
+
     /// Milliseconds until the next pulse.
     pub(crate) fn due_in_ms(&self, now_ms: u64) -> u64 {
         self.next_at_ms.saturating_sub(now_ms)

@@ -11,7 +11,7 @@
 //!   whether this engine may write at all.
 //! - `store` keeps two checkpoints; `recovery` chooses one, checks it against the journal and hands
 //!   over a state that continues there. The journal is the truth: a lost or damaged store is rebuilt.
-//! - [`replay`] rebuilds everything from the journal alone and compares.
+//! - [`replay()`] rebuilds everything from the journal alone and compares.
 //!
 //! What this crate deliberately does not do: HTTP, secrets, SMS, answering anybody. A reply comes
 //! from a view of `events`, never from a channel back out of the engine.

@@ -27,6 +27,8 @@ use crate::{EngineConfig, EngineError};
 
 /// Longest wait for a group, so that a stop is noticed.
 const POLL_MS_MAX: u64 = 50;
+/// Longest time that an orderly stop spends on deciding what is durable already.
+const DRAIN_MS_MAX: u64 = 10_000;
 /// Distance between two looks while waiting for a person to accept the journal's time.
 const HOLD_POLL_MS: u64 = 20;
 /// Fewer commands than this since the last checkpoint are not worth one at every interval …
@@ -266,8 +268,12 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Makes the events durable and takes a last checkpoint.
+    /// Decides what was durable when the stop came, makes the events durable and takes a last
+    /// checkpoint.
     fn finish(mut self) -> Result<(), EngineError> {
+        if self.election.is_active() {
+            self.drain()?;
+        }
         if self.engine.output.is_writing() {
             self.engine.journal.sync(Stream::Events)?;
         }
@@ -276,6 +282,27 @@ impl Writer<'_> {
             self.cut();
         }
         self.checkpointer.finish();
+        Ok(())
+    }
+
+    /// Decides every command that is durable by now, the engine's own last pulse included.
+    fn drain(&mut self) -> Result<(), EngineError> {
+        let until_ms = self.now_ms() + DRAIN_MS_MAX;
+        while !self.heartbeat.is_settled() && self.now_ms() < until_ms {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let end = self.engine.journal.durable_end(Stream::Commands)?;
+        while self.engine.decider.next() < end && self.now_ms() < until_ms {
+            let before = self.engine.decider.next();
+            match self.engine.commands.poll(Duration::from_millis(POLL_MS_MAX))? {
+                Some(group) => self.take(group)?,
+                None => continue,
+            }
+            if self.engine.decider.next() == before {
+                // Held by its time: left to the next start.
+                break;
+            }
+        }
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use support::copies::{flipped, groups, rewritten};
 use support::running::{Running, config, replayed};
 use support::script::{self, Dice};
 use support::wrapped::Wrapped;
-use support::{TestClock, copy_folder, memory, seed, wait_until};
+use support::{TestClock, copy_folder, memory, rounds, seed, wait_until};
 
 /// A journal with history, and the folder of an engine that was stopped in order.
 struct Lived {
@@ -85,7 +85,7 @@ fn a_damaged_checkpoint_is_rebuilt_from_the_journal() {
     let mut dice = Dice::new(seed);
     let lived = lived(seed);
     let mut set_aside = 0;
-    for round in 0..24 {
+    for round in 0..rounds(24, 500) {
         let copy = tempfile::tempdir().unwrap();
         copy_folder(lived.folder.path(), copy.path());
         let what = damage(&checkpoint_folder(copy.path()), &mut dice);
@@ -238,4 +238,61 @@ fn checkpoints_are_taken_while_commands_come_in_and_never_reach_beyond_the_event
     }
     engine.stop();
     assert_ne!(journal.durable_end(Stream::Events).unwrap(), Position::START);
+}
+
+#[test]
+fn bookings_go_on_when_checkpoints_fail_and_the_next_start_rebuilds() {
+    let seed = seed(33);
+    let clock = TestClock::new();
+    let journal = memory(&clock);
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Running::start(config(folder.path()), &journal, &clock);
+    engine.wait_for_phase(Phase::Active);
+    std::fs::remove_dir_all(checkpoint_folder(folder.path())).unwrap();
+    let mut dice = Dice::new(seed);
+    script::append_in_groups(journal.as_ref(), &script::whole(seed, 500), &mut dice, 100);
+    wait_until("the checkpoint fails", || engine.status.checkpoint_failure().is_some());
+    let records: Vec<_> = (0..500).map(|_| script::any(&mut dice)).collect();
+    script::append_in_groups(journal.as_ref(), &records, &mut dice, 60);
+    engine.wait_for_sequence(replayed(&journal, None).sequence);
+    assert_eq!(engine.status.phase(), Phase::Active);
+    engine.stop();
+    comes_up_right(&journal, folder.path(), &clock, "after a failed checkpoint");
+}
+
+#[test]
+fn a_failed_write_of_events_halts_the_engine_and_the_next_start_writes_them() {
+    let seed = seed(34);
+    let clock = TestClock::new();
+    let inner = memory(&clock);
+    let folder = tempfile::tempdir().unwrap();
+    let wrapped = Wrapped::new(&inner);
+    let refuse = Arc::clone(&wrapped.refuse_events);
+    let journal: Arc<dyn Journal> = Arc::new(wrapped);
+    let engine = Running::start(config(folder.path()), &journal, &clock);
+    engine.wait_for_phase(Phase::Active);
+    refuse.store(true, std::sync::atomic::Ordering::SeqCst);
+    let script = script::whole(seed, 500);
+    script::append_in_groups(journal.as_ref(), &script, &mut Dice::new(seed), 60);
+    let status = Arc::clone(&engine.status);
+    let error = engine.wait_for_error();
+    assert!(matches!(error, EngineError::Journal(_)), "{error}");
+    assert_eq!(status.phase(), Phase::Halted);
+    assert!(status.halted_reason().unwrap().contains("the disk is full"));
+    comes_up_right(&inner, folder.path(), &clock, "after a failed write");
+}
+
+#[test]
+fn an_idle_active_engine_keeps_writing_pulses_of_its_epoch() {
+    let clock = TestClock::new();
+    let journal = memory(&clock);
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Running::start(config(folder.path()), &journal, &clock);
+    engine.wait_for_phase(Phase::Active);
+    let before = engine.status.sequence();
+    wait_until("ten pulses", || engine.status.sequence() >= before + 10);
+    engine.stop();
+    let records = groups(journal.as_ref(), Stream::Commands);
+    let pulses = records.iter().flat_map(|group| group.records.iter().map(<[u8]>::to_vec));
+    assert!(pulses.filter(|record| *record == script::pulse(1)).count() >= 10);
 }

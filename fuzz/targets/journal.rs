@@ -41,9 +41,8 @@ static WRITTEN: LazyLock<(Vec<Vec<u8>>, CrashStorage, PathBuf)> = LazyLock::new(
     }
     journal.close();
     drop(journal);
-    let is_segment = |path: &PathBuf| {
-        path.to_string_lossy().contains("commands") && path.extension().is_some()
-    };
+    let is_segment =
+        |path: &PathBuf| path.to_string_lossy().contains("commands") && path.extension().is_some();
     let segment = storage.paths().into_iter().find(is_segment).expect("a segment");
     (records, storage, segment)
 });

@@ -85,28 +85,20 @@ impl Language {
     fn by_range(range: &str) -> Option<Language> {
         let primary = range.split('-').next().unwrap_or_default();
         let found = LANGUAGES.iter().position(|(tag, _)| {
-            tag.split('-')
-                .next()
-                .is_some_and(|own| own.eq_ignore_ascii_case(primary))
+            tag.split('-').next().is_some_and(|own| own.eq_ignore_ascii_case(primary))
         })?;
         u8::try_from(found).ok().map(Language)
     }
 
     /// The language with exactly this tag, as it stands in requests.
     pub fn by_tag(tag: &str) -> Option<Language> {
-        let found = LANGUAGES
-            .iter()
-            .position(|(own, _)| own.eq_ignore_ascii_case(tag))?;
+        let found = LANGUAGES.iter().position(|(own, _)| own.eq_ignore_ascii_case(tag))?;
         u8::try_from(found).ok().map(Language)
     }
 
     /// The language with this number; the default when it is not ours.
     pub fn from_number(number: LanguageNumber) -> Language {
-        if number.index() < LANGUAGES.len() {
-            Language(number.0)
-        } else {
-            Language::default()
-        }
+        if number.index() < LANGUAGES.len() { Language(number.0) } else { Language::default() }
     }
 
     /// Its number in commands.
@@ -135,10 +127,7 @@ impl Language {
 impl Messages {
     /// The words for a problem; empty for a slug without a text, which the tests rule out.
     pub fn problem(&self, slug: &str) -> &Text {
-        static NONE: Text = Text {
-            title: String::new(),
-            detail: String::new(),
-        };
+        static NONE: Text = Text { title: String::new(), detail: String::new() };
         self.problem.get(slug).unwrap_or(&NONE)
     }
 
@@ -156,10 +145,8 @@ impl Messages {
 
 /// Reads a compiled-in file; that each one reads is a test.
 fn parse(file: &str) -> Messages {
-    toml::from_str(file).unwrap_or_else(|_| Messages {
-        problem: HashMap::new(),
-        import: HashMap::new(),
-    })
+    toml::from_str(file)
+        .unwrap_or_else(|_| Messages { problem: HashMap::new(), import: HashMap::new() })
 }
 
 #[cfg(test)]

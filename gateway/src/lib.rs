@@ -79,7 +79,7 @@ use vault::contacts::{BookError, ContactBook};
 pub use config::{
     AvailabilityConfig, BadSetting, GatewayConfig, IdentityConfig, LimitConfig, RequestConfig,
 };
-pub use context::{Attachments, ReadyCheck, Readiness};
+pub use context::{Attachments, Readiness, ReadyCheck};
 pub use metrics::MetricsSource;
 pub use operator::{AcceptTime, ConfirmationsError, ConfirmationsSource};
 pub use problem::Slug;
@@ -345,7 +345,8 @@ impl GatewayHandle {
         for (listener, sockets, stop) in all {
             let open = Arc::new(AtomicUsize::new(0));
             for socket in sockets {
-                let (context, open, stop) = (Arc::clone(&self.context), Arc::clone(&open), stop.clone());
+                let (context, open, stop) =
+                    (Arc::clone(&self.context), Arc::clone(&open), stop.clone());
                 let core = index;
                 let thread = named("core").spawn(move || {
                     let ran = server::run_core(context, core, listener, socket, open, stop);

@@ -52,19 +52,13 @@ pub fn regions() -> &'static Regions {
 impl Regions {
     /// The county with this official code.
     pub fn county_by_code(&self, code: &str) -> Option<CountyNumber> {
-        let place = self
-            .counties
-            .iter()
-            .position(|county| county.code == code)?;
+        let place = self.counties.iter().position(|county| county.code == code)?;
         u8::try_from(place).ok().map(CountyNumber)
     }
 
     /// The district with this official code.
     pub fn district_by_code(&self, code: &str) -> Option<DistrictNumber> {
-        let place = self
-            .districts
-            .iter()
-            .position(|district| district.code == code)?;
+        let place = self.districts.iter().position(|district| district.code == code)?;
         u16::try_from(place).ok().map(DistrictNumber)
     }
 
@@ -92,22 +86,14 @@ impl Regions {
 
 /// Reads the compiled-in file; its shape is checked by the tests below, so odd lines are left out here.
 fn parse(csv: &'static str) -> Regions {
-    let mut regions = Regions {
-        counties: Vec::new(),
-        districts: Vec::new(),
-    };
-    let rows = csv
-        .lines()
-        .filter(|line| line.starts_with(|first: char| first.is_ascii_digit()));
+    let mut regions = Regions { counties: Vec::new(), districts: Vec::new() };
+    let rows = csv.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit()));
     for line in rows {
         let fields: Vec<&'static str> = line.split(',').collect();
         let [county_code, county_zh, county_en, code, name_zh, name_en] = fields[..] else {
             continue;
         };
-        let known = regions
-            .counties
-            .iter()
-            .position(|county| county.code == county_code);
+        let known = regions.counties.iter().position(|county| county.code == county_code);
         let place = known.unwrap_or_else(|| {
             regions.counties.push(County {
                 code: county_code,
@@ -117,12 +103,7 @@ fn parse(csv: &'static str) -> Regions {
             regions.counties.len() - 1
         });
         let county = CountyNumber(u8::try_from(place).unwrap_or(u8::MAX));
-        regions.districts.push(District {
-            code,
-            county,
-            name_zh,
-            name_en,
-        });
+        regions.districts.push(District { code, county, name_zh, name_en });
     }
     regions
 }
@@ -155,23 +136,9 @@ mod tests {
         };
         assert_eq!(full(|d| d.name_zh, |c| c.name_zh).len(), 368);
         assert_eq!(full(|d| d.name_en, |c| c.name_en).len(), 368);
-        assert_eq!(
-            all.districts
-                .iter()
-                .map(|d| d.code)
-                .collect::<BTreeSet<_>>()
-                .len(),
-            368
-        );
-        for pick in [
-            |c: &County| c.code,
-            |c: &County| c.name_zh,
-            |c: &County| c.name_en,
-        ] {
-            assert_eq!(
-                all.counties.iter().map(pick).collect::<BTreeSet<_>>().len(),
-                22
-            );
+        assert_eq!(all.districts.iter().map(|d| d.code).collect::<BTreeSet<_>>().len(), 368);
+        for pick in [|c: &County| c.code, |c: &County| c.name_zh, |c: &County| c.name_en] {
+            assert_eq!(all.counties.iter().map(pick).collect::<BTreeSet<_>>().len(), 22);
         }
     }
 
@@ -181,11 +148,7 @@ mod tests {
             let county = regions().county(district.county).unwrap();
             assert!(district.code.starts_with(county.code) && district.code.len() == 8);
             assert!(district.name_en.is_ascii() && county.name_en.is_ascii());
-            assert!(
-                district.name_zh.ends_with(['區', '鄉', '鎮', '市']),
-                "{}",
-                district.name_zh
-            );
+            assert!(district.name_zh.ends_with(['區', '鄉', '鎮', '市']), "{}", district.name_zh);
             assert!(county.name_zh.ends_with(['縣', '市']), "{}", county.name_zh);
         }
     }

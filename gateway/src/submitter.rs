@@ -270,7 +270,12 @@ impl Submitter {
                 State::Durable(until) if now >= until => Answer::Unknown,
                 _ => continue,
             };
-            slab.finish(u32::try_from(index).unwrap_or(NOWHERE), answer);
+            let watched = matches!(entry.state, State::Watch(_)).then_some(entry.key).flatten();
+            let index = u32::try_from(index).unwrap_or(NOWHERE);
+            if let Some(key) = watched {
+                self.watchers.remove(key, self.core, index);
+            }
+            slab.finish(index, answer);
         }
     }
 
@@ -438,3 +443,6 @@ impl Drop for Waiting<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -169,7 +169,10 @@ fn health_and_documentation_need_no_token_and_other_paths_are_404_or_405() {
         .iter()
         .map(|check| check["name"].as_str().unwrap())
         .collect();
-    assert_eq!((ready["ready"].as_bool(), names), (Some(true), vec!["gateway", "view", "roster"]));
+    assert_eq!(
+        (ready["ready"].as_bool(), names),
+        (Some(true), vec!["gateway", "view", "roster", "journal"])
+    );
     let metrics = client.get("/metrics").body;
     for name in [
         "slotline_view_sequence",

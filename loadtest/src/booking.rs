@@ -40,7 +40,7 @@ pub(crate) struct BookingOptions<'a> {
     /// Nothing is sent again after this.
     pub(crate) drained: Instant,
     pub(crate) drop_after: Duration,
-    /// Booking arrivals of one thread at most.
+    /// Booking arrivals of all threads at most.
     pub(crate) arrivals_max: u64,
 }
 
@@ -93,6 +93,8 @@ pub(crate) struct BookingTraffic<'a> {
     /// The next person's place among those who take part, and the distance to the one after.
     place: u64,
     threads: u64,
+    /// This thread's part of the bound on arrivals.
+    arrivals_max: u64,
     /// Nobody comes any more.
     over: bool,
     reads_owed: f64,
@@ -120,6 +122,8 @@ impl<'a> BookingTraffic<'a> {
             plan,
             planned: None,
             place: thread,
+            arrivals_max: options.arrivals_max / threads
+                + u64::from(thread < options.arrivals_max % threads),
             threads,
             over: false,
             reads_owed: 0.0,
@@ -174,7 +178,7 @@ impl<'a> BookingTraffic<'a> {
     fn arrive(&mut self, due: Instant, out: &mut Vec<u8>) -> Option<Next> {
         self.planned = None;
         let campaign = self.options.campaign;
-        if self.counts.arrivals >= self.options.arrivals_max {
+        if self.counts.arrivals >= self.arrivals_max {
             self.counts.requests_max_reached = true;
             self.over = true;
             return None;

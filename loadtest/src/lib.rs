@@ -1,7 +1,7 @@
 //! The load test: a crowd of synthetic citizens that speaks HTTP and audits what it is answered.
 //!
 //! It depends on no other part of the product and knows only the HTTP contract, so it can find what
-//! the server's own tests cannot. `slotline loadtest` is a thin wrapper around [`run`]; the benchmarks
+//! the server's own tests cannot. `slotline loadtest` is a thin wrapper around [`run()`]; the benchmarks
 //! use [`saturate()`] to drive any server with the same generator, and [`make_ready`] to fill one with people.
 //!
 //! What it deliberately does not do: TLS, browsers, load against servers of others (loopback only,

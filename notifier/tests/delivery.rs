@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use domain::{Event, Rejection};
-use journal::{Journal, Stream};
+use journal::{EmbeddedConfig, EmbeddedJournal, Journal, Stream};
 use notifier::{DeliveryRecord, DeliveryState, FileOutbox, NotifierError, NotifierPhase};
 use vault::{Secrets, Vault};
 use world::*;
@@ -279,5 +279,25 @@ fn nothing_of_a_contact_stands_outside_the_outbox() {
     }
     for needle in ["王小明".as_bytes(), b"A123456789"] {
         assert!(!kept.windows(needle.len()).any(|window| window == needle));
+    }
+}
+
+#[test]
+fn on_the_embedded_journal_a_restart_goes_on_where_it_was() {
+    let mut world = World::new(10);
+    let folder = tempfile::tempdir().unwrap();
+    let mut poured = 0;
+    for _ in 0..3 {
+        world.live(20, 200);
+        let opened =
+            EmbeddedJournal::open(&folder.path().join("journal"), EmbeddedConfig::default());
+        let journal: Arc<dyn Journal> = Arc::new(opened.unwrap());
+        for group in &world.groups[poured..] {
+            journal.append(Stream::Events, &[group]).unwrap();
+        }
+        poured = world.groups.len();
+        run(&world, &journal, folder.path());
+        journal.close();
+        assert_eq!(read_outbox(&folder.path().join("outbox")), world.owed(""));
     }
 }

@@ -59,14 +59,17 @@ fn read_options(words: &[String]) -> Result<Options, String> {
 fn run(options: &Options) -> Result<(), String> {
     let mut summary = Summary::new();
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+    let wanted =
+        |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
     let scratch = Scratch::new()?;
     if wanted("http") {
         eprintln!("bench: bookings over HTTP beside a bare echo …");
         http::measure(&mut summary, &options.product, &own, &scratch.path("http"))?;
     }
     println!("{}", summary.table());
-    summary.write(&options.output).map_err(|error| format!("{}: {error}", options.output.display()))?;
+    summary
+        .write(&options.output)
+        .map_err(|error| format!("{}: {error}", options.output.display()))?;
     println!("written to {}", options.output.display());
     Ok(())
 }
@@ -97,7 +100,8 @@ impl Scratch {
     fn new() -> Result<Scratch, String> {
         let folder = Path::new("target/bench/scratch").to_path_buf();
         let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
         Ok(Scratch { folder })
     }
 

@@ -49,7 +49,10 @@ fn main() {
     for round in 1..=rounds {
         let journal = through_the_journal(&folder.path().join("journal"), time);
         let size = journal.write_bytes;
-        if std::env::var("ONLY").is_ok() { println!("{:.0} {:.1} {}", journal.records_per_s, journal.cpu_ns_per_record, size); continue; }
+        if std::env::var("ONLY").is_ok() {
+            println!("{:.0} {:.1} {}", journal.records_per_s, journal.cpu_ns_per_record, size);
+            continue;
+        }
         let synced = raw(&folder.path().join("raw"), size, time, false);
         let direct = raw(&folder.path().join("raw"), size, time, true);
         let ways = ["journal", "write + fdatasync", "direct + dsync"];
@@ -93,10 +96,20 @@ fn cpu_seconds() -> f64 {
 fn tuned() -> EmbeddedConfig {
     let mut c = EmbeddedConfig::default();
     let get = |k: &str| std::env::var(k).ok().map(|v| v.parse::<u64>().unwrap());
-    if let Some(v) = get("GATHER") { c.gather_bytes_max = v as u32; c.group_bytes_max = c.group_bytes_max.max(v as u32); }
-    if let Some(v) = get("TAIL") { c.tail_bytes_max = v; }
-    if let Some(v) = get("LANE") { c.lane_bytes_max = v as u32; }
-    if let Some(v) = get("SEG") { c.segment_bytes = v; c.segment_bytes_first = v; }
+    if let Some(v) = get("GATHER") {
+        c.gather_bytes_max = v as u32;
+        c.group_bytes_max = c.group_bytes_max.max(v as u32);
+    }
+    if let Some(v) = get("TAIL") {
+        c.tail_bytes_max = v;
+    }
+    if let Some(v) = get("LANE") {
+        c.lane_bytes_max = v as u32;
+    }
+    if let Some(v) = get("SEG") {
+        c.segment_bytes = v;
+        c.segment_bytes_first = v;
+    }
     c
 }
 
@@ -113,7 +126,7 @@ fn through_the_journal(folder: &Path, time: Duration) -> Run {
     let threads: Vec<_> = (0..THREADS)
         .map(|_| {
             let (journal, stop, durable) = (journal.clone(), stop.clone(), durable.clone());
-            std::thread::spawn(move || push_all(&*journal, &stop, &durable))
+            std::thread::spawn(move || push_all(&journal, &stop, &durable))
         })
         .collect();
     std::thread::sleep(time);
@@ -124,6 +137,9 @@ fn through_the_journal(folder: &Path, time: Duration) -> Run {
     stop.store(true, Ordering::Relaxed);
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     journal.close();
+    if std::env::var("ONLY").is_ok() {
+        eprintln!("{after:?}");
+    }
     let written = after.written_bytes - before.written_bytes;
     Run {
         records_per_s: records as f64 / elapsed,

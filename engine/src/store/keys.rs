@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn keys_order_by_section_block_and_sequence_with_the_base_first() {
-        let mut keys = vec![
+        let mut keys = [
             record((1, 300), BASE),
             record((1, 2), 70_000),
             record((1, 2), BASE),

@@ -8,6 +8,8 @@ pub mod running;
 pub mod script;
 pub mod wrapped;
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -78,6 +80,14 @@ pub fn seed(default: u64) -> u64 {
     seed
 }
 
+/// How often to try: a few times, or many with `SLOTLINE_FAULTS=full`.
+pub fn rounds(few: u64, many: u64) -> u64 {
+    match std::env::var("SLOTLINE_FAULTS").as_deref() {
+        Ok("full") => many,
+        _ => few,
+    }
+}
+
 /// What a reader of events ends up with, using the one watermark that all readers use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadEvents {
@@ -122,15 +132,49 @@ pub fn read_events(journal: &dyn Journal) -> ReadEvents {
 }
 
 /// Copies a folder with everything in it.
-pub fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+pub fn copy_folder(from: &Path, to: &Path) {
+    try_copy_folder(from, to).unwrap();
+}
+
+/// Copies a folder in which another thread may add and remove files: again until nothing changed
+/// meanwhile, which is what a moment in time looks like.
+pub fn copy_changing_folder(from: &Path, to: &Path) {
+    wait_until("the folder stands still while it is copied", || {
+        let before = listing(from);
+        let copied = try_copy_folder(from, to).is_ok();
+        if copied && listing(from) == before {
+            return true;
+        }
+        std::fs::remove_dir_all(to).unwrap();
+        false
+    });
+}
+
+fn try_copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &target);
+        if entry.file_type()?.is_dir() {
+            try_copy_folder(&entry.path(), &target)?;
         } else {
-            std::fs::copy(entry.path(), target).unwrap();
+            std::fs::copy(entry.path(), target)?;
         }
     }
+    Ok(())
+}
+
+/// Every file below a folder, with its length.
+fn listing(folder: &Path) -> BTreeMap<PathBuf, u64> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => files.extend(listing(&entry.path())),
+            Ok(metadata) => {
+                files.insert(entry.path(), metadata.len());
+            }
+            Err(_) => {}
+        }
+    }
+    files
 }

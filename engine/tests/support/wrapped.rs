@@ -30,6 +30,8 @@ pub struct Wrapped {
     pub syncs_fail: bool,
     /// A group was lost.
     has_lost: AtomicBool,
+    /// Events are refused, as after a failed write.
+    pub refuse_events: Arc<AtomicBool>,
 }
 
 impl Wrapped {
@@ -44,6 +46,7 @@ impl Wrapped {
             left_out: None,
             syncs_fail: false,
             has_lost: AtomicBool::new(false),
+            refuse_events: Arc::default(),
         }
     }
 }
@@ -93,6 +96,9 @@ impl Journal for Wrapped {
             self.has_lost.store(true, Ordering::SeqCst);
             return Ok(Position(u64::MAX));
         }
+        if self.refuse_events.load(Ordering::SeqCst) {
+            return Err(JournalError::Closed("the disk is full".to_owned()));
+        }
         self.inner.append_behind(stream, record)
     }
 
@@ -122,6 +128,9 @@ impl Journal for Wrapped {
     }
 
     fn health(&self) -> Health {
+        if self.refuse_events.load(Ordering::SeqCst) {
+            return Health::Failed("the disk is full".to_owned());
+        }
         self.inner.health()
     }
 

@@ -488,6 +488,8 @@ pub(crate) struct MyBooking {
 }
 
 /// What became of a request.
+// A few of them exist at a time; boxing would only burden the schema.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub(crate) enum RequestState {

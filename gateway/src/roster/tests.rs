@@ -287,12 +287,12 @@ fn a_line_that_would_rekey_or_merge_people_who_take_part_is_refused() {
     let plan = desk.plan(&[line(CITIZEN, None, CARD, 1), joining.clone()]);
     assert_eq!(plan.unwrap_err(), refused(3));
     desk.import(&[line(RESIDENT, None, CARD, 100)]);
-    assert_eq!(desk.plan(&[joining.clone()]).unwrap_err(), refused(2));
+    assert_eq!(desk.plan(std::slice::from_ref(&joining)).unwrap_err(), refused(2));
 
     // Known under both.
     desk.import(&[line(RESIDENT_BEFORE, None, "000012345679", 100)]);
     desk.known.insert(desk.key(RESIDENT_BEFORE));
-    assert_eq!(desk.plan(&[joining.clone()]).unwrap_err(), refused(2));
+    assert_eq!(desk.plan(std::slice::from_ref(&joining)).unwrap_err(), refused(2));
 
     // Known under the former number alone: the key stays, so the line stands.
     desk.known.remove(&desk.key(RESIDENT));

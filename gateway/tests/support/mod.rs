@@ -12,9 +12,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use engine::{Engine, EngineConfig};
-use gateway::{GatewayConfig, GatewayHandle, ReadyCheck, serve};
+use gateway::{GatewayConfig, GatewayHandle, Readiness, ReadyCheck, serve};
 use journal::memory::MemoryConfig;
-use journal::{Journal, MemoryJournal};
+use journal::{Health, Journal, MemoryJournal};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use vault::{Role, Secrets, Vault};
@@ -105,7 +105,12 @@ impl House {
         slots: &[u32],
         adjust: impl FnOnce(&mut GatewayConfig),
     ) -> House {
-        let house = House::empty(adjust);
+        House::empty(adjust).furnish(people, slots)
+    }
+
+    /// Puts in what `furnished` describes.
+    pub fn furnish(self, people: u32, slots: &[u32]) -> House {
+        let house = self;
         house.put_category();
         house.put_period(2, -3_600, 86_400);
         if people > 0 {
@@ -134,7 +139,8 @@ impl House {
         let config = EngineConfig::new(self.folder.path().join("engine"), rand_id());
         let engine = Engine::open(config, Arc::clone(&self.journal)).unwrap();
         let told = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || engine.run(told).unwrap());
+        // An engine whose journal failed stops with an error; the tests of faults want just that.
+        let thread = std::thread::spawn(move || drop(engine.run(told)));
         self.engine = Some((stop, thread));
     }
 
@@ -150,7 +156,7 @@ impl House {
             self.config.clone(),
             Arc::clone(&self.journal),
             Arc::clone(&self.vault),
-            Vec::<ReadyCheck>::new(),
+            vec![journal_check(&self.journal)],
         )
         .unwrap();
         self.public = gateway.public;
@@ -243,6 +249,17 @@ impl Drop for House {
         self.stop_gateway();
         self.stop_engine();
     }
+}
+
+/// The check that a process with a journal attaches.
+fn journal_check(journal: &Arc<dyn Journal>) -> ReadyCheck {
+    let journal = Arc::clone(journal);
+    let check = move || match journal.health() {
+        Health::Writable => Readiness::ready(),
+        Health::Failed(why) => Readiness::because(why),
+        Health::Closed => Readiness::because("closed"),
+    };
+    ReadyCheck { name: "journal", check: Arc::new(check) }
 }
 
 /// The body of an identity check.

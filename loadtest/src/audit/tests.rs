@@ -1,3 +1,5 @@
+//! Good and bad histories: each bad one must be caught, no good one accused.
+
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bad;

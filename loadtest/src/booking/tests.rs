@@ -1,3 +1,5 @@
+//! What becomes of a request that is sent, answered, lost and sent again.
+
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 //! The traffic driven by hand: no sockets, no clock but the one the tests turn.
@@ -289,4 +291,20 @@ fn a_refusal_of_the_request_as_such_is_not_repeated() {
     answer(&mut traffic, ticket, world.start, 422, None, "{}");
     assert_eq!(idle(&mut traffic, world.start), Next::Finished);
     assert_eq!((traffic.counts.gave_up, traffic.counts.errors["status_422"]), (1, 1));
+}
+
+#[test]
+fn the_bound_on_arrivals_is_kept_exactly_over_all_threads() {
+    let world = World::new(100);
+    let behaviour = BehaviourSettings::default();
+    let options = BookingOptions { arrivals_max: 7, ..world.options(&behaviour) };
+    let mut arrivals = 0;
+    for thread in 0..3 {
+        let mut traffic = BookingTraffic::new(&options, None, None, thread, 3);
+        let mut out = Vec::new();
+        while let Next::Send(_) = traffic.next(world.start, &mut out) {}
+        assert!(traffic.counts.requests_max_reached && !traffic.counts.people_exhausted);
+        arrivals += traffic.counts.arrivals;
+    }
+    assert_eq!(arrivals, 7);
 }

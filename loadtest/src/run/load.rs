@@ -50,7 +50,7 @@ pub(super) fn drive_load(
         until,
         drained: until + Duration::from_secs(scenario.load.drain_time_max_s),
         drop_after: Duration::from_millis(scenario.load.drop_after_ms),
-        arrivals_max: scenario.load.requests_max.div_ceil(threads as u64),
+        arrivals_max: scenario.load.requests_max,
     };
     let seconds = || start.elapsed().as_secs();
     let threads_done = progress.watch(

@@ -43,7 +43,9 @@ impl<T> Chunked<T> {
     #[inline(always)]
     pub(crate) fn push(&mut self, record: T) -> u32 {
         let index = self.length;
-        if index as usize % Self::RECORDS == 0 || index as usize == Self::RECORDS / SMALL_PART {
+        if (index as usize).is_multiple_of(Self::RECORDS)
+            || index as usize == Self::RECORDS / SMALL_PART
+        {
             self.make_room();
         }
         if let Some(chunk) = self.chunks.last_mut() {
@@ -90,7 +92,7 @@ impl<T> Chunked<T> {
     /// Begins a chunk, or sets the rest of the first one aside.
     #[cold]
     fn make_room(&mut self) {
-        if self.length as usize % Self::RECORDS == 0 {
+        if (self.length as usize).is_multiple_of(Self::RECORDS) {
             self.chunks.push(Vec::new());
         }
         if self.length == 0 {

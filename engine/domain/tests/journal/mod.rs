@@ -60,7 +60,7 @@ const HOUR_MS: i64 = 3_600_000;
 const DAYS: i32 = 28;
 const SITES: u32 = 12;
 const PERIODS: u16 = 8;
-const PEOPLE: u64 = 3_000;
+const PEOPLE: u64 = 4_000;
 const VACCINES: [&str; 3] = ["AZ", "Moderna", "BNT"];
 
 /// Writes so many commands.
@@ -75,7 +75,7 @@ pub(crate) fn write(rng: &mut ChaCha8Rng, commands: usize) -> Vec<Entry> {
         epoch: 0,
         roster_version: 1,
         slots: 0,
-        bookings: 0,
+        asked: Vec::new(),
     };
     author.open();
     while author.entries.len() < commands {
@@ -99,8 +99,8 @@ struct Author<'a> {
     roster_version: u32,
     /// Slots imported so far, if all went well.
     slots: u32,
-    /// Bookings asked for so far, an upper bound of those made.
-    bookings: u32,
+    /// Who asked for a booking, and in which period.
+    asked: Vec<(PersonRef, PeriodNumber)>,
 }
 
 impl Author<'_> {
@@ -123,8 +123,11 @@ impl Author<'_> {
         }
         let sites = (0..SITES).map(site).collect();
         self.import(ImportKind::Sites, vec![ImportRows::Sites(sites)]);
-        for _ in 0..4 {
+        for _ in 0..20 {
             self.import_slots();
+        }
+        for person in 0..PEOPLE * 3 / 4 {
+            self.tell_intent_of(key_of(person));
         }
     }
 
@@ -135,9 +138,10 @@ impl Author<'_> {
             2..4 => self.late(),
             4..24 => self.put_pulse(),
             24..60 => self.operate(),
-            60..200 => self.tell_intent(),
+            60..160 => self.tell_intent(),
             200..230 => self.repeat(),
-            230..240 => self.ask_often(),
+            230..232 => self.ask_often(),
+            232..350 => self.change(),
             _ => self.ask(),
         }
     }
@@ -187,10 +191,14 @@ impl Author<'_> {
 
     fn tell_intent(&mut self) {
         let person = self.person_key();
+        self.tell_intent_of(person);
+    }
+
+    fn tell_intent_of(&mut self, person: PersonKey) {
         let intent = Intent {
             county: CountyNumber(self.rng.random_range(0..4)),
             district: DistrictNumber(self.rng.random_range(0..300)),
-            vaccines: VaccineSet(self.rng.random_range(1..8)),
+            vaccines: VaccineSet(self.rng.random_range(1..8) | self.rng.random_range(1..8)),
             language: LanguageNumber(self.rng.random_range(0..4)),
         };
         let attested = Attested {
@@ -213,16 +221,37 @@ impl Author<'_> {
     }
 
     fn ask_for(&mut self, person: PersonRef) {
-        let period = PeriodNumber(self.rng.random_range(0..=PERIODS + 1));
+        let period = match self.rng.random_range(0..50) {
+            0 => PeriodNumber(0),
+            1 => PeriodNumber(PERIODS + 1),
+            _ => PeriodNumber(self.rng.random_range(1..=PERIODS)),
+        };
         let slot = SlotNumber(self.rng.random_range(0..=self.slots));
         let retry = self.retry();
         let command = match self.rng.random_range(0..10) {
-            0..7 => {
-                self.bookings += 1;
+            0..8 => {
+                self.asked.push((person, period));
                 Command::Book { person, period, slot, retry }
             }
-            7..8 => Command::Move { person, period, slot, retry },
+            8..9 => Command::Move { person, period, slot, retry },
             _ => Command::Cancel { person, period, retry },
+        };
+        self.put(command);
+    }
+
+    /// Someone who asked for a booking lately wants another slot, or none.
+    fn change(&mut self) {
+        let lately = self.asked.len().min(300);
+        if lately == 0 {
+            return;
+        }
+        let place = self.asked.len() - 1 - self.rng.random_range(0..lately);
+        let (person, period) = self.asked[place];
+        let slot = SlotNumber(self.rng.random_range(0..self.slots));
+        let retry = self.retry();
+        let command = match self.rng.random_range(0..3) {
+            0 => Command::Cancel { person, period, retry },
+            _ => Command::Move { person, period, slot, retry },
         };
         self.put(command);
     }
@@ -259,8 +288,8 @@ impl Author<'_> {
         let count = self.rng.random_range(1..20);
         let rows = (0..count)
             .map(|_| Attendance {
-                booking: BookingNumber(self.rng.random_range(0..self.bookings / 4 + 10)),
-                attended_at: Millis(self.now.0 - self.rng.random_range(0..2) * DAY_MS),
+                booking: BookingNumber(self.rng.random_range(0..self.asked.len() as u32 / 16 + 10)),
+                attended_at: Millis(self.now.0 - self.rng.random_range(0..3) * DAY_MS),
             })
             .collect();
         self.put(Command::Attend { rows });
@@ -327,17 +356,17 @@ impl Author<'_> {
     }
 
     fn category(&mut self, number: u16) -> Category {
-        let opens_at = Millis(self.now.0 - DAY_MS + self.rng.random_range(0..2 * DAY_MS));
+        let opens_at = Millis(self.now.0 - 2 * DAY_MS + self.rng.random_range(0..3 * DAY_MS));
         Category {
             number: CategoryNumber(number),
             names: vec![("en".into(), format!("category {number}"))],
             born_on_or_before: self
                 .rng
                 .random_ratio(2, 3)
-                .then(|| Day(self.rng.random_range(-50..60))),
+                .then(|| Day(self.rng.random_range(0..100))),
             members: self.rng.random_ratio(1, 2),
             opens_at,
-            closes_at: self.rng.random_ratio(1, 2).then(|| Millis(opens_at.0 + 9 * DAY_MS)),
+            closes_at: self.rng.random_ratio(1, 3).then(|| Millis(opens_at.0 + 9 * DAY_MS)),
             vaccines: VACCINES[..self.rng.random_range(1..=3)]
                 .iter()
                 .map(|name| name.to_string())
@@ -349,15 +378,19 @@ impl Author<'_> {
         let day = self.rng.random_range(0..DAYS * 2 / 3);
         let opens_at = Millis(Day(FIRST_DAY.0 + day).starts_at().0 + 10 * HOUR_MS);
         let opening = |rng: &mut ChaCha8Rng| Opening {
-            born_on_or_before: rng.random_ratio(2, 3).then(|| Day(rng.random_range(-50..100))),
+            born_on_or_before: rng.random_ratio(1, 2).then(|| Day(rng.random_range(0..100))),
             opens_at: Millis(opens_at.0 + rng.random_range(0..DAY_MS)),
         };
-        let openings = (0..self.rng.random_range(0..4)).map(|_| opening(self.rng)).collect();
-        let rarely = |rng: &mut ChaCha8Rng| rng.random_ratio(1, 5);
+        let openings =
+            (0..self.rng.random_range(0..4) / 2 * 2).map(|_| opening(self.rng)).collect();
+        let rarely = |rng: &mut ChaCha8Rng| rng.random_ratio(1, 8);
         Period {
             number: PeriodNumber(number),
             names: Vec::new(),
-            vaccines: vec![VACCINES[usize::from(number) % 3].into(), VACCINES[0].into()],
+            vaccines: VACCINES[usize::from(number) % 2..]
+                .iter()
+                .map(|name| name.to_string())
+                .collect(),
             registered_before: rarely(self.rng).then_some(opens_at),
             counties: rarely(self.rng).then(|| vec![CountyNumber(0), CountyNumber(1)]),
             categories: rarely(self.rng)

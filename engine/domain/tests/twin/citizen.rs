@@ -114,7 +114,7 @@ impl Twin {
             return Err(Rejection::AlreadyBooked);
         }
         let wanted = self.slot_for(person, period, slot)?;
-        if now > wanted.starts_at() {
+        if now >= wanted.starts_at() {
             return Err(Rejection::SlotPast);
         }
         if self.booked(slot) >= wanted.capacity {

@@ -54,6 +54,8 @@ pub(crate) struct World {
     imports: u64,
     /// The roster's version.
     roster_version: u32,
+    /// Commands still to come before time passes again.
+    lingering: u32,
     now: Millis,
 }
 
@@ -77,6 +79,7 @@ impl World {
             import: None,
             imports: 0,
             roster_version: 1,
+            lingering: 0,
             now: FIRST_DAY.starts_at(),
         };
         world.script = world.opening_script(rng);
@@ -124,12 +127,16 @@ impl World {
             self.now.0 += rng.random_range(0..1_000);
             return;
         }
+        if self.lingering > 0 {
+            self.lingering -= 1;
+            return;
+        }
         let step = day_ms / self.daily;
         self.now.0 += match rng.random_range(0..400) {
             0..100 => 0,
-            100..360 => rng.random_range(0..step),
-            360..396 => rng.random_range(0..step * 8),
-            396..399 => return self.jump_to_a_border(rng, twin),
+            100..350 => rng.random_range(0..step),
+            350..390 => rng.random_range(0..step * 8),
+            390..399 => return self.jump_to_a_border(rng, twin),
             _ => rng.random_range(0..day_ms),
         };
     }
@@ -142,11 +149,15 @@ impl World {
             borders.extend(period.openings.iter().map(|opening| opening.opens_at));
             borders.extend(period.registered_before);
         }
-        borders.extend(twin.categories.iter().flat_map(|known| known.closes_at));
+        for category in &twin.categories {
+            borders.push(category.opens_at);
+            borders.extend(category.closes_at);
+        }
         borders.extend(twin.slots.values().map(Slot::starts_at));
         let next = borders.into_iter().filter(|border| border.0 > self.now.0 + 1).min();
         if let Some(next) = next {
             self.now = Millis(next.0 + rng.random_range(-1..=1));
+            self.lingering = rng.random_range(0..12);
         }
     }
 
@@ -215,6 +226,10 @@ impl World {
         twin: &Twin,
         period: PeriodNumber,
     ) -> Option<SlotNumber> {
+        if rng.random_ratio(1, 4) {
+            // Offered or not.
+            return Some(self.slot(rng, twin));
+        }
         let offered = twin.offered(twin.periods.get(&period)?, self.now);
         (!offered.is_empty()).then(|| offered[rng.random_range(0..offered.len())])
     }
@@ -309,7 +324,14 @@ impl World {
         if slots == 0 || rng.random_ratio(1, 60) {
             return SlotNumber(slots + rng.random_range(0..2));
         }
-        // Half of the wishes are for a slot to come.
+        // Many wishes are for a slot that begins about now, or is yet to come.
+        if rng.random_ratio(1, 3) {
+            let near = |slot: &Slot| (slot.starts_at().0 - self.now.0).abs() <= 1;
+            let beginning = twin.slots.iter().find(|(_, slot)| near(slot));
+            if let Some((number, _)) = beginning {
+                return *number;
+            }
+        }
         if rng.random() {
             let coming: Vec<SlotNumber> = twin
                 .slots

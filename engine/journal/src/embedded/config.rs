@@ -54,7 +54,7 @@ pub struct EmbeddedConfig {
     /// How groups reach the disk.
     pub write_mode: WriteMode,
     /// Size of a stream's first segment file; later ones double up to `segment_bytes`, so that a small
-    /// installation stays small.
+    /// installation stays small. A large accepted record goes to the next one that can hold it.
     pub segment_bytes_first: u64,
     /// Size of a segment file. Larger ones rotate less often and take longer to prepare.
     pub segment_bytes: u64,
@@ -95,7 +95,7 @@ impl Default for EmbeddedConfig {
     fn default() -> EmbeddedConfig {
         EmbeddedConfig {
             write_mode: WriteMode::Auto,
-            segment_bytes_first: 40 << 20,
+            segment_bytes_first: 8 << 20,
             segment_bytes: 128 << 20,
             group_bytes_max: 256 << 10,
             gather_bytes_max: 96 << 10,
@@ -129,6 +129,7 @@ impl EmbeddedConfig {
         let record = u64::from(self.record_bytes_max);
         let largest = self.frame_bytes_max();
         let least = largest + SEGMENT_HEADER_BYTES;
+        let least_first = self.segment_slack_bytes() + SEGMENT_HEADER_BYTES;
         let rules: [(&'static str, u64, u64, u64, &'static str); 11] = [
             ("record_bytes_max", record, 1, gather.saturating_sub(4), "gather_bytes_max - 4"),
             ("gather_bytes_max", gather, 512, group, "group_bytes_max"),
@@ -147,7 +148,7 @@ impl EmbeddedConfig {
             (
                 "segment_bytes_first",
                 self.segment_bytes_first,
-                least,
+                least_first,
                 self.segment_bytes,
                 "segment_bytes",
             ),
@@ -250,6 +251,6 @@ mod tests {
         let config = EmbeddedConfig::default();
         assert_eq!(config.next_segment_bytes(None), 8 << 20);
         assert_eq!(config.next_segment_bytes(Some(8 << 20)), 16 << 20);
-        assert_eq!(config.next_segment_bytes(Some(64 << 20)), 64 << 20);
+        assert_eq!(config.next_segment_bytes(Some(128 << 20)), 128 << 20);
     }
 }

@@ -319,7 +319,7 @@ mod tests {
             gather_bytes_max: 4_096,
             record_bytes_max: 1_024,
             behind_record_bytes_max: 40_000,
-            segment_bytes_first: 64 << 10,
+            segment_bytes_first: 16 << 10,
             segment_bytes: 64 << 10,
             tail_bytes_max,
             ..EmbeddedConfig::default()
@@ -329,7 +329,7 @@ mod tests {
             previous_crc: 0,
             at_ms: 0,
             is_sealed: true,
-            segment: (0, 64 << 10),
+            segment: (0, 16 << 10),
             beyond: VecDeque::new(),
         };
         Tail::new(JournalId([1; 16]), Stream::Commands, 512, config, end)

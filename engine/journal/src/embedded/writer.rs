@@ -17,13 +17,16 @@ use super::segment::Segment;
 use super::stream::StreamCore;
 use super::tail::Kind;
 use crate::storage::{StorageFile, io_error, write_all_at};
-use crate::system::{WRITE_PARTS_MAX, sharpen_timers};
+use crate::system::{WRITE_PARTS_MAX, sharpen_timers, shorten_turns};
 use crate::{Appended, JournalError, Settled, Ticket};
 
 /// Runs until the journal is closed or a write fails.
 pub(super) fn run(core: Arc<StreamCore>) {
     core.bell.adopt();
     sharpen_timers();
+    if std::env::var("NOTURN").is_err() {
+        shorten_turns();
+    }
     let attempt = std::panic::AssertUnwindSafe(|| Writer::new(Arc::clone(&core)).run());
     if std::panic::catch_unwind(attempt).is_err() {
         let error = JournalError::Closed("the writing thread panicked".to_owned());
@@ -192,12 +195,11 @@ impl Writer {
     fn gather(&mut self) -> u32 {
         let feeds = self.feeds.len();
         let mut room = self.core.config().gather_bytes_max as usize;
-        let mut full = None;
+        let (mut full, mut has_taken) = (None, false);
         for turn in 0..feeds {
             let index = (self.first_feed + turn) % feeds;
-            let is_first = self.feeds.iter().all(|feed| feed.taken.count() == 0);
             let feed = &mut self.feeds[index];
-            if is_first && feed.lane.waiting_bytes() > 0 {
+            if !has_taken && feed.lane.waiting_bytes() > 0 {
                 full = feed.lane.take_full().map(|draft| (index, draft));
                 if full.is_some() {
                     break;
@@ -205,6 +207,7 @@ impl Writer {
             }
             if feed.lane.take_current(room, &mut feed.taken) {
                 room -= feed.taken.body().len();
+                has_taken = true;
             }
         }
         self.first_feed = (self.first_feed + 1) % feeds.max(1);

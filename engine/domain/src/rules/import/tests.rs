@@ -1,3 +1,5 @@
+//! Imports by table: what takes effect when, and what does not.
+
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::super::testing::*;
