@@ -84,6 +84,8 @@ pub struct RequestConfig {
     pub view_wait_ms_max: u64,
     /// How long an operator's write waits until it is applied.
     pub applied_wait_ms_max: u64,
+    /// How long an import of the roster waits until this gateway's view has taken it.
+    pub roster_wait_ms_max: u64,
     /// Requests awaiting an answer, per core; beyond: 503.
     pub in_flight_max: usize,
     /// Windows are shed only when they are shut by more than this; nearer, the writer decides.
@@ -102,6 +104,9 @@ pub struct IdentityConfig {
     pub failure_window_s: u64,
     /// IDs remembered for it; the memory is bounded by this.
     pub failure_entries_max: usize,
+    /// A failed proof is answered no sooner than this after it came, so that the time taken does not
+    /// tell strangers from people with another document.
+    pub failure_answer_ms: u64,
 }
 
 /// Snapshots of what is free.
@@ -158,6 +163,7 @@ impl Default for RequestConfig {
             durable_wait_ms_max: 10_000,
             view_wait_ms_max: 2_000,
             applied_wait_ms_max: 30_000,
+            roster_wait_ms_max: 300_000,
             in_flight_max: 1 << 16,
             clock_skew_ms_max: 2_000,
         }
@@ -171,6 +177,7 @@ impl Default for IdentityConfig {
             failures_max: 5,
             failure_window_s: 15 * 60,
             failure_entries_max: 1 << 18,
+            failure_answer_ms: 10,
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use parking_lot::Mutex;
 
 use crate::deliveries::DeliveryState;
@@ -102,6 +102,27 @@ impl NotifierStatus {
     /// Records of deposed notifiers in the stream.
     pub fn void(&self) -> u64 {
         self.void.load(Ordering::Acquire)
+    }
+
+    /// Says what each figure means, to whoever collects them.
+    pub(crate) fn describe() {
+        describe_counter!(
+            "slotline_notifier_texts_total",
+            "Texts by what became of them, since the beginning of the journal."
+        );
+        describe_gauge!("slotline_notifier_active", "1 while this notifier sends.");
+        describe_gauge!("slotline_notifier_sequence", "The last command whose events were read.");
+        describe_gauge!("slotline_notifier_texts_waiting", "Texts owed and not settled yet.");
+        describe_gauge!(
+            "slotline_notifier_provider_available",
+            "0 while texts wait for the provider."
+        );
+        describe_gauge!("slotline_notifier_void_records", "Records of deposed notifiers.");
+        describe_gauge!("slotline_notifier_dropped_groups", "Events groups of deposed engines.");
+        describe_histogram!(
+            "slotline_notifier_delay_seconds",
+            "From the oldest event of a batch to its results."
+        );
     }
 
     fn sum(&self, takes: impl Fn(DeliveryState) -> bool) -> u64 {

@@ -133,6 +133,7 @@ impl Notifier {
         provider: Box<dyn SmsProvider>,
     ) -> Result<Notifier, NotifierError> {
         config.check().map_err(NotifierError::Setting)?;
+        NotifierStatus::describe();
         let folder = config.data_dir.join(BOOK_FOLDER);
         std::fs::create_dir_all(&folder).map_err(|cause| {
             NotifierError::Setting(format!("notifier.data_dir: {}: {cause}", folder.display()))
@@ -204,20 +205,19 @@ impl Notifier {
         let active = session.ledger.is_owned_by(&self.instance);
         self.status.enter(if active { NotifierPhase::Active } else { NotifierPhase::Standby });
 
-        let had_none = session.fold.drafts.is_empty();
-        self.read_events(session, Duration::from_millis(self.config.poll_ms))?;
+        let came = self.read_events(session, Duration::from_millis(self.config.poll_ms))?;
+        if came && !self.is_full(session) {
+            // More will come: one wake for many groups, one write for many texts.
+            pause(self.config.batch_interval_ms, stop);
+            self.read_events(session, Duration::ZERO)?;
+        }
         if !active {
-            if session.fold.drafts.len() >= self.drafts_max(&session.ledger) {
+            if !came && self.is_full(session) {
                 session.read_delivery_group(Duration::from_millis(self.config.poll_ms))?;
             }
             // What the active notifier settles need not be kept.
             session.forget_settled();
         } else if !session.fold.drafts.is_empty() {
-            let gathers = had_none && session.ledger.pending().is_none();
-            if gathers && !self.is_full(session) {
-                pause(self.config.batch_interval_ms, stop);
-                self.read_events(session, Duration::ZERO)?;
-            }
             self.settle(session, stop)?;
         } else if !self.config.exclusive {
             self.beat(session)?;
@@ -242,30 +242,27 @@ impl Notifier {
         Ok(())
     }
 
-    /// Reads events until there are none, or enough to do.
-    fn read_events(&self, session: &mut Session, wait: Duration) -> Result<(), NotifierError> {
-        let Session { events, fold, ledger, .. } = session;
+    /// Reads events until there are none, or enough to do. True when any came.
+    fn read_events(&self, session: &mut Session, wait: Duration) -> Result<bool, NotifierError> {
         let mut wait = wait;
-        while fold.drafts.len() < self.drafts_max(ledger)
-            && fold.rows_waiting() < self.config.contact_rows_max
-        {
+        let mut came = false;
+        while !self.is_full(session) {
+            let Session { events, fold, ledger, .. } = session;
             let Some(group) = events.poll(wait)? else { break };
             for record in group.records.iter() {
                 fold.absorb(record, &self.book, |id| ledger.is_owed(id))?;
             }
+            came = true;
             wait = Duration::ZERO;
         }
-        Ok(())
+        Ok(came)
     }
 
-    /// Drafts held at a time: at least those of the batch under way.
-    fn drafts_max(&self, ledger: &Ledger) -> usize {
-        let pending = ledger.pending().map_or(0, |pending| pending.events.len());
-        self.config.batch_messages_max.max(pending)
-    }
-
+    /// True when there is enough to do: a batch of drafts (at least the one under way), or of rows.
     fn is_full(&self, session: &Session) -> bool {
-        session.fold.drafts.len() >= self.config.batch_messages_max
+        let pending = session.ledger.pending().map_or(0, |pending| pending.events.len());
+        session.fold.drafts.len() >= self.config.batch_messages_max.max(pending)
+            || session.fold.rows_waiting() >= self.config.contact_rows_max
     }
 
     /// Sends the drafts, batch by batch, until none is left, a stop is asked for or the epoch is lost.

@@ -126,6 +126,11 @@ impl ConsumerSeal {
         }
     }
 
+    /// Refuses a public key with which nothing can be sealed.
+    pub(crate) fn check(&self) -> Result<(), ConsumerError> {
+        self.content_key(0).map(|_| ())
+    }
+
     fn content_key(&self, block: u64) -> Result<ContentKey, ConsumerError> {
         let ConsumerKey { id, public_key } = self.consumer;
         let block_bytes = block.to_be_bytes();

@@ -18,6 +18,7 @@ use rand::rngs::SysRng;
 use serde::Deserialize;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::consumer::ConsumerSeal;
 use crate::keys::KEY_BYTES;
 
 /// The only format of the file known to this build.
@@ -190,6 +191,11 @@ impl Secrets {
             consumer: file.consumer.as_ref().map(ConsumerKey::decode).transpose()?,
         };
         secrets.refuse_reuse()?;
+        if let Some(consumer) = secrets.consumer {
+            ConsumerSeal::derive(&secrets.identity.0, consumer)
+                .check()
+                .map_err(|error| SecretsError::Invalid(error.to_string()))?;
+        }
         Ok(secrets)
     }
 
@@ -372,9 +378,6 @@ impl ConsumerKey {
     fn decode(file: &FileConsumer) -> Result<ConsumerKey, SecretsError> {
         let mut public_key = [0u8; 32];
         decode_32("consumer.public_key", &file.public_key, &mut public_key)?;
-        if public_key == [0u8; 32] {
-            return Err(SecretsError::Invalid("consumer.public_key is not an X25519 key".into()));
-        }
         Ok(ConsumerKey { id: file.id, public_key })
     }
 }
@@ -420,7 +423,8 @@ mod tests {
 
     #[test]
     fn generated_secrets_survive_the_file() {
-        let secrets = Secrets::generate().rotate_token().unwrap().with_consumer(3, [5u8; 32]);
+        let public_key = crate::consumer::public_key(&[5; 32]).unwrap();
+        let secrets = Secrets::generate().rotate_token().unwrap().with_consumer(3, public_key);
         let again = Secrets::from_toml(&secrets.to_toml()).unwrap();
         assert!(secrets == again);
         assert!(!secrets.is_sample());
@@ -457,6 +461,10 @@ mod tests {
             ("a current id without a key", good.replacen("current = 1", "current = 2", 1)),
             ("an id that is no number", good.replacen("\n1 = ", "\none = ", 1)),
             ("a key in two places", good.replace(&secret, &token["1 = \"".len()..token.len() - 1])),
+            (
+                "a consumer's key of low order",
+                Secrets::generate().with_consumer(1, [0; 32]).to_toml().to_string(),
+            ),
             ("not TOML", format!("{good}\n\"{secret}")),
             ("nothing", String::new()),
         ];

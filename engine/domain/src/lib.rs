@@ -11,7 +11,11 @@
 //! 4. No personal data in plain: people are keyed hashes ([`PersonKey`]) and dense numbers; contact
 //!    data passes through as sealed bytes that this crate never opens and `State` never keeps.
 //!
-//! What this crate deliberately does not do: I/O, journaling, HTTP, secrets, languages.
+//! What this crate deliberately does not do: I/O, journaling, HTTP, secrets, languages. Two hints go to
+//! the machine, neither of which any result can depend on: cache lines to fetch ahead, and huge pages
+//! for the large arrays.
+
+#![deny(clippy::float_arithmetic)]
 
 pub mod changes;
 pub mod codec;

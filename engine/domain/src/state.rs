@@ -31,6 +31,7 @@ pub(crate) mod people;
 pub(crate) mod prefetch;
 mod record;
 mod recorder;
+mod requests;
 pub(crate) mod slots;
 pub(crate) mod staging;
 

@@ -97,6 +97,28 @@ fn a_crowd_that_does_not_come_is_announced_in_portions_by_both() {
     assert_eq!(no_shows + both.view.figures().total.attended as usize, CROWD as usize);
 }
 
+#[test]
+fn large_imports_take_effect_in_the_same_portions_by_both() {
+    let (mut both, at) = (Both::default(), world::FIRST_DAY.starts_at());
+    both.open_a_slot_for(5, at);
+    let mut portions = BTreeMap::new();
+    for command in world::large_imports() {
+        for event in both.apply(&command, at) {
+            *portions.entry(kind_of(&event)).or_insert(0) += 1;
+        }
+    }
+    let of = |kind: &str| portions.get(kind).copied().unwrap_or(0);
+    assert_eq!((of("SitesPut"), of("SlotsPut"), of("MembersPut")), (3, 3, 3));
+    assert_eq!((of("ImportCommitted"), of("Numbered")), (3, 9_000));
+    assert_eq!(both.view.contradictions(), 0);
+    let (view, twin) = (&both.view, &both.twin);
+    assert_eq!(view.figures().places, 4_500 * 3);
+    assert!(twin.slots.iter().all(|(number, slot)| view.catalogue.slot(*number) == Some(slot)));
+    assert!(twin.people.iter().all(|(key, number)| view.person_number(key) == Some(*number)));
+    let listed = twin.people.values().filter(|number| view.memberships(**number) == 1);
+    assert_eq!(listed.count(), 9_000);
+}
+
 /// How many commands to try.
 fn commands() -> u64 {
     let full = std::env::var("SLOTLINE_FAULTS").is_ok_and(|word| word == "full");

@@ -49,10 +49,6 @@ fn main() {
     for round in 1..=rounds {
         let journal = through_the_journal(&folder.path().join("journal"), time);
         let size = journal.write_bytes;
-        if std::env::var("ONLY").is_ok() {
-            println!("{:.0} {:.1} {}", journal.records_per_s, journal.cpu_ns_per_record, size);
-            continue;
-        }
         let synced = raw(&folder.path().join("raw"), size, time, false);
         let direct = raw(&folder.path().join("raw"), size, time, true);
         let ways = ["journal", "write + fdatasync", "direct + dsync"];
@@ -68,6 +64,10 @@ fn main() {
     let cpu = |runs: &[Run]| median(runs.iter().map(|run| run.cpu_ns_per_record));
     let [journal, synced, direct] = &table;
     let better = rate(synced).max(rate(direct));
+    let by_round = journal.iter().zip(synced).zip(direct).map(|((journal, synced), direct)| {
+        journal.records_per_s / synced.records_per_s.max(direct.records_per_s)
+    });
+    println!("ratio to the better, median of the rounds: {:.3}", median(by_round));
     println!(
         "median: journal {:.0}/s, write + fdatasync {:.0}/s, direct {:.0}/s; ratio to the better {:.3}; \
          CPU per record {:.1} ns, raw direct {:.1} ns",
@@ -93,29 +93,9 @@ fn cpu_seconds() -> f64 {
     (ticks(11) + ticks(12)) / TICKS_PER_S
 }
 
-fn tuned() -> EmbeddedConfig {
-    let mut c = EmbeddedConfig::default();
-    let get = |k: &str| std::env::var(k).ok().map(|v| v.parse::<u64>().unwrap());
-    if let Some(v) = get("GATHER") {
-        c.gather_bytes_max = v as u32;
-        c.group_bytes_max = c.group_bytes_max.max(v as u32);
-    }
-    if let Some(v) = get("TAIL") {
-        c.tail_bytes_max = v;
-    }
-    if let Some(v) = get("LANE") {
-        c.lane_bytes_max = v as u32;
-    }
-    if let Some(v) = get("SEG") {
-        c.segment_bytes = v;
-        c.segment_bytes_first = v;
-    }
-    c
-}
-
 fn through_the_journal(folder: &Path, time: Duration) -> Run {
     let _ = std::fs::remove_dir_all(folder);
-    let journal = Arc::new(EmbeddedJournal::open(folder, tuned()).unwrap());
+    let journal = Arc::new(EmbeddedJournal::open(folder, EmbeddedConfig::default()).unwrap());
     // The first segment is made before the clock starts.
     journal.append(Stream::Commands, &[b"begin"]).unwrap();
     let before = journal.figures(Stream::Commands);
@@ -137,9 +117,6 @@ fn through_the_journal(folder: &Path, time: Duration) -> Run {
     stop.store(true, Ordering::Relaxed);
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     journal.close();
-    if std::env::var("ONLY").is_ok() {
-        eprintln!("{after:?}");
-    }
     let written = after.written_bytes - before.written_bytes;
     Run {
         records_per_s: records as f64 / elapsed,

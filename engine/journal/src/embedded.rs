@@ -11,8 +11,9 @@
 //! Does not replicate, does not trim, and knows nothing about what records mean.
 //!
 //! One thread per stream writes ([`writer`]); segments are made ahead of need by a short-lived thread;
-//! readers read on their own threads. The first failed call of a writer ends all writing until the next
-//! start, in every stream: they share a disk.
+//! readers read on their own threads. The first failed call of a writer, or of the making of a segment,
+//! ends all writing until the next start, in every stream: they share a disk. A full disk is therefore
+//! noticed half a segment before the last byte is used.
 
 mod bell;
 pub mod config;

@@ -140,7 +140,7 @@ pub(super) fn append(journal: &dyn Journal, record: &Record<'_>) -> Result<Posit
 
 /// Waits until this gateway's roster was read up to here.
 pub(super) async fn reach(core: &Core, end: Position) -> Result<(), Problem> {
-    let wait = Duration::from_millis(core.context.config.request.applied_wait_ms_max);
+    let wait = Duration::from_millis(core.context.config.request.roster_wait_ms_max);
     let mut progress = core.context.roster.progress();
     let reached = progress.wait_for(|progress| progress.position >= end || !progress.running);
     match tokio::time::timeout(wait, reached).await {

@@ -157,18 +157,19 @@ fn the_place_of_a_command_without_a_key_is_kept_until_its_events_come() {
 }
 
 #[test]
-fn records_whose_fate_is_unknown_say_so_to_everyone_who_waits_for_them() {
-    let desk = desk();
-    desk.journal.set_faults(MemoryFaults { failed_write_once_in: 1, ..MemoryFaults::default() });
-    let mut durable = desk.submit(1, Until::Durable);
-    let mut decided = desk.submit(2, Until::Outcome(LONG));
-    desk.settle();
-    assert!(matches!(poll(&mut durable), Some(Answer::Unknown)));
-    assert!(matches!(poll(&mut decided), Some(Answer::Unknown)));
-    assert_eq!(desk.inbox.seen(), desk.inbox.pushed(), "no read waits for them for ever");
-    let refused = desk.submitter.submit(book(3), Some(KeyHash(3)), Until::Durable);
-    assert_eq!(refused.err(), Some(Refused::Closed));
-    assert!(!desk.in_flight.may_hold(KeyHash(3)), "nothing of it was written");
+fn a_record_whose_fate_is_unknown_says_so_whatever_its_request_waits_for() {
+    for until in [Until::Durable, Until::Outcome(LONG)] {
+        let desk = desk();
+        let faults = MemoryFaults { failed_write_once_in: 1, ..MemoryFaults::default() };
+        desk.journal.set_faults(faults);
+        let mut waiting = desk.submit(1, until);
+        desk.settle();
+        assert!(matches!(poll(&mut waiting), Some(Answer::Unknown)));
+        assert_eq!(desk.inbox.seen(), desk.inbox.pushed(), "no read waits for it for ever");
+        let refused = desk.submitter.submit(book(3), Some(KeyHash(3)), Until::Durable);
+        assert_eq!(refused.err(), Some(Refused::Closed));
+        assert!(!desk.in_flight.may_hold(KeyHash(3)), "nothing of it was written");
+    }
 }
 
 #[test]

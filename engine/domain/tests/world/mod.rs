@@ -11,10 +11,13 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::twin::Twin;
 
-pub(crate) use crowd::{booking, one_slot, registration};
+pub(crate) use crowd::{booking, large_imports, one_slot, registration};
 
 /// The day on which every world begins: 2021-07-10.
 pub(crate) const FIRST_DAY: Day = Day(18_818);
+
+/// How long an import may be silent.
+const SILENCE_MS: i64 = 600_000;
 
 /// One hour.
 pub(crate) const HOUR_MS: i64 = 3_600_000;
@@ -56,6 +59,8 @@ pub(crate) struct World {
     roster_version: u32,
     /// Commands still to come before time passes again.
     lingering: u32,
+    /// When somebody registered: cut-offs fall there.
+    registered_at: Millis,
     now: Millis,
 }
 
@@ -65,7 +70,7 @@ impl World {
         let mut world = World {
             people: [2, 8, 8, 20, 20, 60][rng.random_range(0..6)],
             periods: [1, 3, 8, 20][rng.random_range(0..4)],
-            categories: [1, 2, 4, 40][rng.random_range(0..4)],
+            categories: [1, 2, 4, 64][rng.random_range(0..4)],
             vaccines: [2, 3, 3, 20][rng.random_range(0..4)],
             sites: rng.random_range(1..=4),
             days: rng.random_range(2..=6),
@@ -80,6 +85,7 @@ impl World {
             imports: 0,
             roster_version: 1,
             lingering: 0,
+            registered_at: FIRST_DAY.starts_at(),
             now: FIRST_DAY.starts_at(),
         };
         world.script = world.opening_script(rng);
@@ -93,6 +99,9 @@ impl World {
             return (self.now, Some(command));
         }
         self.forget_a_lost_import(rng, twin);
+        if let Some(held) = twin.intents.values().nth(rng.random_range(0..10)) {
+            self.registered_at = held.registered_at;
+        }
         self.pass_time(rng, twin);
         let at = if rng.random_ratio(1, 50) {
             // A clock that was set back.
@@ -122,6 +131,15 @@ impl World {
     /// Mostly a moment, sometimes hours, sometimes to the border of something.
     fn pass_time(&mut self, rng: &mut ChaCha8Rng, twin: &Twin) {
         let day_ms = 24 * HOUR_MS;
+        if let Some(known) = &twin.import
+            && rng.random_ratio(1, 40)
+        {
+            // To the end of its patience, or just beyond.
+            let end = known.heard_at.0 + SILENCE_MS + rng.random_range(0..2);
+            self.now = self.now.max(Millis(end));
+            self.script.push(Command::Pulse { epoch: twin.epoch });
+            return;
+        }
         if self.import.is_some() && !rng.random_ratio(1, 10) {
             // Whoever imports is quick about it, mostly.
             self.now.0 += rng.random_range(0..1_000);

@@ -165,7 +165,11 @@ impl World {
             number,
             names: vec![("en".into(), format!("Period {}", number.0))],
             vaccines: self.vaccine_names(rng),
-            registered_before: (!mostly(rng)).then(|| hours(rng, -48..24)),
+            registered_before: match rng.random_range(0..16) {
+                0 => Some(hours(rng, -48..24)),
+                1..3 => Some(Millis(self.registered_at.0 + rng.random_range(0..2))),
+                _ => None,
+            },
             counties: (!mostly(rng)).then(|| vec![CountyNumber(rng.random_range(0..3))]),
             categories: (!mostly(rng)).then(|| {
                 let known = self.categories.min(2);

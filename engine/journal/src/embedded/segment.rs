@@ -37,6 +37,9 @@ const SEGMENT_MAGIC: [u8; 4] = *b"SLJS";
 /// behind much of it.
 const ZEROS_BYTES: usize = 256 << 10;
 
+/// Zeros that may wait in the page cache: a later sync of a group would have to wait for them.
+const UNSYNCED_ZEROS_BYTES: u64 = 4 << 20;
+
 /// Longest rest between two such writes.
 const REST_MS_MAX: u64 = 5;
 
@@ -134,12 +137,16 @@ impl Maker<'_> {
 
     fn write_zeros(&self, file: &dyn StorageFile, file_bytes: u64) -> io::Result<()> {
         let zeros = AlignedBuffer::zeroed(ZEROS_BYTES);
-        let mut offset = SEGMENT_HEADER_BYTES;
+        // The header's place is zeroed as well, so that the writes stay aligned to their own size.
+        let mut offset = 0;
         while offset < file_bytes {
             let began = Instant::now();
             let length = (file_bytes - offset).min(ZEROS_BYTES as u64);
             write_all_at(file, &[&zeros[..length as usize]], offset)?;
             offset += length;
+            if !self.is_direct && offset.is_multiple_of(UNSYNCED_ZEROS_BYTES) {
+                file.sync_data()?;
+            }
             if !self.is_urgent.load(Ordering::Acquire) {
                 // Half the disk's time is left to the groups.
                 std::thread::sleep(began.elapsed().min(Duration::from_millis(REST_MS_MAX)));

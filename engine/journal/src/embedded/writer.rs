@@ -24,9 +24,7 @@ use crate::{Appended, JournalError, Settled, Ticket};
 pub(super) fn run(core: Arc<StreamCore>) {
     core.bell.adopt();
     sharpen_timers();
-    if std::env::var("NOTURN").is_err() {
-        shorten_turns();
-    }
+    shorten_turns();
     let attempt = std::panic::AssertUnwindSafe(|| Writer::new(Arc::clone(&core)).run());
     if std::panic::catch_unwind(attempt).is_err() {
         let error = JournalError::Closed("the writing thread panicked".to_owned());
