@@ -196,6 +196,7 @@ impl Engine {
             cut_at_ms: 0,
             cut_sequence: self.checkpoint,
             stop,
+            is_left_over: false,
             heartbeat,
             checkpointer,
             election,
@@ -244,6 +245,8 @@ struct Writer<'a> {
     cut_sequence: u64,
     /// Asked to end.
     stop: Arc<AtomicBool>,
+    /// The stop came while a group was held by its time: it was read and is left to the next start.
+    is_left_over: bool,
     /// The engine's own commands.
     heartbeat: Heartbeat,
     /// The checkpoint thread.
@@ -292,15 +295,9 @@ impl Writer<'_> {
             std::thread::sleep(Duration::from_millis(1));
         }
         let end = self.engine.journal.durable_end(Stream::Commands)?;
-        while self.engine.decider.next() < end && self.now_ms() < until_ms {
-            let before = self.engine.decider.next();
-            match self.engine.commands.poll(Duration::from_millis(POLL_MS_MAX))? {
-                Some(group) => self.take(group)?,
-                None => continue,
-            }
-            if self.engine.decider.next() == before {
-                // Held by its time: left to the next start.
-                break;
+        while !self.is_left_over && self.engine.decider.next() < end && self.now_ms() < until_ms {
+            if let Some(group) = self.engine.commands.poll(Duration::from_millis(POLL_MS_MAX))? {
+                self.take(group)?;
             }
         }
         Ok(())
@@ -362,6 +359,7 @@ impl Writer<'_> {
             return Ok(());
         }
         if !self.is_time_sane(&group)? {
+            self.is_left_over = true;
             return Ok(());
         }
         let began = Instant::now();

@@ -257,7 +257,9 @@ fn bookings_go_on_when_checkpoints_fail_and_the_next_start_rebuilds() {
     engine.wait_for_sequence(replayed(&journal, None).sequence);
     assert_eq!(engine.status.phase(), Phase::Active);
     engine.stop();
-    comes_up_right(&journal, folder.path(), &clock, "after a failed checkpoint");
+    // A broken store is closed by the end of its process; this one goes on elsewhere.
+    let elsewhere = tempfile::tempdir().unwrap();
+    comes_up_right(&journal, elsewhere.path(), &clock, "after a failed checkpoint");
 }
 
 #[test]

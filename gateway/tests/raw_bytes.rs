@@ -243,3 +243,24 @@ fn the_operators_listener_keeps_the_same_guard() {
         "bare line feed",
     );
 }
+
+#[test]
+fn a_client_that_does_not_take_its_answers_is_closed() {
+    let house = House::empty(|config| {
+        config.limits.idle_wait_ms_max = 200;
+        config.limits.header_wait_ms_max = 200;
+    });
+    let mut stream = connect(house.public);
+    stream.set_nonblocking(true).unwrap();
+    let request = b"GET /v1/regions HTTP/1.1\r\nhost: a\r\n\r\n";
+    let mut place = 0;
+    // Sends on and on and reads nothing, until the server has had enough.
+    until("the server closes", || match stream.write(&request[place..]) {
+        Ok(sent) => {
+            place = (place + sent) % request.len();
+            false
+        }
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+    });
+    assert_eq!(house.client().get("/v1/home").status, 200);
+}

@@ -18,7 +18,7 @@ use domain::codec::import_hash;
 use domain::*;
 
 /// Changes are taken, as for a checkpoint, whenever so many have gathered.
-const TAKE_BYTES: usize = 8 << 20;
+const TAKE_BYTES: usize = 1 << 20;
 
 /// Commands made at a time, outside the timing.
 const GROUP_COMMANDS: usize = 512;

@@ -201,6 +201,10 @@ impl Worker {
                 self.fail(&error);
             }
         }
+        if self.failed.load(Ordering::Acquire) {
+            // Closing waits for work that a broken disk may never finish; the process's end does not.
+            std::mem::forget(self.store);
+        }
     }
 
     fn checkpoint(&mut self, mut cut: Cut) -> Result<(), EngineError> {
