@@ -15,12 +15,10 @@
 //! ends all writing until the next start, in every stream: they share a disk. A full disk is therefore
 //! noticed half a segment before the last byte is used.
 
-mod bell;
 pub mod config;
 pub mod frame;
 mod identity;
 mod lane;
-mod pacing;
 mod reader;
 mod recovery;
 mod segment;

@@ -26,9 +26,12 @@
 
 pub mod conformance;
 pub mod embedded;
+pub mod kafka;
 pub mod memory;
 pub mod storage;
 
+mod bell;
+mod pacing;
 mod seeded;
 mod system;
 
@@ -36,6 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use embedded::{EmbeddedConfig, EmbeddedJournal, WriteMode};
+pub use kafka::{KafkaConfig, KafkaJournal};
 pub use memory::MemoryJournal;
 
 /// The four streams of an installation.
@@ -305,6 +309,14 @@ pub enum JournalError {
         /// Which file or topic.
         place: String,
         /// The system's words.
+        cause: String,
+    },
+    /// A part that the journal needs does not answer now; nothing is known to be lost. Try again later.
+    #[error("journal: {place} cannot be reached: {cause}")]
+    Unavailable {
+        /// Which part.
+        place: String,
+        /// What was tried, and what came back.
         cause: String,
     },
     /// The journal takes no more writes; the text says why.
