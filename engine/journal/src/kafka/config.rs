@@ -79,6 +79,9 @@ pub struct KafkaConfig {
     pub behind_sync_interval_ms: u32,
     /// Most bytes a reader fetches ahead.
     pub read_ahead_bytes: u32,
+    /// How long a broker holds a reader's question while nothing new comes. New groups are answered at
+    /// once; a reader that is sent elsewhere waits for the old answer first.
+    pub fetch_wait_ms_max: u32,
 }
 
 impl Default for KafkaConfig {
@@ -103,6 +106,7 @@ impl Default for KafkaConfig {
             behind_bytes_max: 128 << 20,
             behind_sync_interval_ms: 0,
             read_ahead_bytes: 16 << 20,
+            fetch_wait_ms_max: 100,
         }
     }
 }
@@ -138,7 +142,8 @@ impl KafkaConfig {
         let (group, gather) = (u64::from(self.group_bytes_max), u64::from(self.gather_bytes_max));
         let record = u64::from(self.record_bytes_max);
         let behind_record = u64::from(self.behind_record_bytes_max);
-        let rules: [(&'static str, u64, u64, u64, &'static str); 11] = [
+        let rules: [(&'static str, u64, u64, u64, &'static str); 12] = [
+            ("kafka.fetch_wait_ms_max", self.fetch_wait_ms_max.into(), 1, 5_000, "5000"),
             ("kafka.record_bytes_max", record, 1, gather.saturating_sub(4), "gather_bytes_max - 4"),
             ("kafka.gather_bytes_max", gather, 512, group, "group_bytes_max"),
             ("kafka.group_bytes_max", group, 512, BYTES_LIMIT / 2, "512 MiB"),
@@ -258,7 +263,7 @@ impl KafkaConfig {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
             .set("check.crcs", "true")
-            .set("fetch.wait.max.ms", "500")
+            .set("fetch.wait.max.ms", self.fetch_wait_ms_max.to_string())
             .set("fetch.error.backoff.ms", "50")
             .set("fetch.queue.backoff.ms", "2")
             .set("fetch.message.max.bytes", self.read_ahead_bytes.min(4 << 20).to_string())

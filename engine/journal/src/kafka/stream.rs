@@ -286,6 +286,9 @@ impl StreamCore {
 
     /// Adds a lane.
     pub(super) fn add_lane(&self, lane: Arc<LaneShared>) -> Result<(), JournalError> {
+        if self.shared.is_shut() {
+            return Err(self.shared.refusal());
+        }
         let mut lanes = self.lanes.lock();
         lanes.retain(|lane| !lane.is_done());
         let limit = self.shared.config.lanes_max;
@@ -400,8 +403,9 @@ impl StreamCore {
         }
     }
 
-    /// Sends one group of what waits in the lanes.
+    /// Sends one group of what waits in the lanes, behind what was accepted before.
     fn send_lanes(self: &Arc<Self>, sending: &mut Sending) {
+        self.send_behind(sending, usize::MAX);
         let mut room = self.shared.config.gather_bytes_max as usize;
         let lanes = self.lanes.lock();
         let waiting: usize = lanes.iter().map(|lane| lane.waiting_bytes()).sum();
