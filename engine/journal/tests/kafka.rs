@@ -1,8 +1,6 @@
 //! The promises of the journal on a real Kafka broker, and what is particular to it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,8 +8,8 @@ use std::time::{Duration, Instant};
 use futures_executor::block_on;
 use journal::conformance::{Harness, Limits, PROMISES, Promise};
 use journal::kafka::{
-    CONFIRMATIONS, Durability, KafkaConfig, KafkaImport, KafkaJournal, KafkaPublisher, check_topics,
-    create_topics, topic_names,
+    CONFIRMATIONS, Durability, KafkaConfig, KafkaImport, KafkaJournal, KafkaPublisher,
+    check_topics, create_topics, topic_names,
 };
 use journal::{Journal, JournalError, Position, Stream, Visibility};
 use rdkafka::ClientConfig;
@@ -105,12 +103,7 @@ impl OnKafka {
     fn new() -> OnKafka {
         let config = fresh_config();
         create_topics(&config).unwrap();
-        OnKafka {
-            config,
-            journal: None,
-            now_ms: Arc::new(AtomicI64::new(1)),
-            is_dated_here: false,
-        }
+        OnKafka { config, journal: None, now_ms: Arc::new(AtomicI64::new(1)), is_dated_here: false }
     }
 
     fn topics(&self) -> Vec<String> {
@@ -279,10 +272,8 @@ fn two_writers_share_one_order_and_lose_nothing() {
     let one = KafkaJournal::open(config.clone()).unwrap();
     let other = KafkaJournal::open(config).unwrap();
     assert_eq!(one.id(), other.id());
-    let mut accepted =
-        one.reader(Stream::Events, Position::START, Visibility::Accepted).unwrap();
-    let mut durable =
-        other.reader(Stream::Events, Position::START, Visibility::Durable).unwrap();
+    let mut accepted = one.reader(Stream::Events, Position::START, Visibility::Accepted).unwrap();
+    let mut durable = other.reader(Stream::Events, Position::START, Visibility::Durable).unwrap();
     let records: Vec<[u8; 8]> = (0..400_u64).map(u64::to_le_bytes).collect();
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -327,8 +318,7 @@ fn a_trimmed_stream_is_refused_at_its_start_and_named_in_the_middle() {
     for number in 0..20_u8 {
         journal.append(Stream::Commands, &[&[number]]).unwrap();
     }
-    let mut reader =
-        journal.reader(Stream::Commands, Position(3), Visibility::Durable).unwrap();
+    let mut reader = journal.reader(Stream::Commands, Position(3), Visibility::Durable).unwrap();
     let mut cut = rdkafka::TopicPartitionList::new();
     let topic = config.topic(Stream::Commands);
     cut.add_partition_offset(&topic, 0, rdkafka::Offset::Offset(10)).unwrap();
@@ -419,7 +409,11 @@ fn keyed_records_are_durable_when_flushed_and_the_last_ones_are_found() {
     assert_eq!(keys, [b"97", b"98", b"99"]);
     assert_eq!(last[2].value, b"value 99");
     assert_eq!(publisher.last_records(1_000).unwrap().len(), 100);
-    Settings::new().set(&config, &[config.topic_named(CONFIRMATIONS)], &[("max.message.bytes", "1")]);
+    Settings::new().set(
+        &config,
+        &[config.topic_named(CONFIRMATIONS)],
+        &[("max.message.bytes", "1")],
+    );
     let failed = loop {
         publisher.publish(b"key", &[], b"a value").unwrap();
         match publisher.flush() {

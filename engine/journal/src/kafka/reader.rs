@@ -189,7 +189,7 @@ impl KafkaReader {
             return Some(self.failed("consume", error));
         }
         match error.rdkafka_error_code() {
-            Some(Code::OffsetOutOfRange | Code::AutoOffsetReset) => Some(self.damaged(
+            Some(Code::OffsetOutOfRange | Code::AutoOffsetReset | Code::LogTruncation) => Some(self.damaged(
                 "the broker no longer has this offset: the topic was trimmed, made anew, or lost its end",
             )),
             Some(Code::BadMessage | Code::InvalidMessage) => {
@@ -254,7 +254,9 @@ impl Reader for KafkaReader {
 
 impl Drop for KafkaReader {
     fn drop(&mut self) {
-        if let Some((consumer, _)) = self.consumer.take() {
+        if let Some((consumer, _)) = self.consumer.take()
+            && self.error.is_none()
+        {
             self.consumers.give_back(consumer);
         }
     }
