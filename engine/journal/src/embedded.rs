@@ -39,7 +39,7 @@ use crate::storage::real::RealStorage;
 use crate::storage::{
     Access, LockGuard, Storage, io_error, read_fully_at, remove_if_there, write_all_at,
 };
-use crate::system::AlignedBuffer;
+use crate::system::{AlignedBuffer, survive_file_size_limit};
 use crate::{
     Appended, Health, Journal, JournalError, JournalId, Lane, OnSettled, Position, Reader, Stream,
     Visibility,
@@ -112,6 +112,7 @@ impl EmbeddedJournal {
         ground: Ground,
     ) -> Result<EmbeddedJournal, JournalError> {
         config.validate()?;
+        survive_file_size_limit();
         let storage = &*ground.storage;
         storage
             .create_dir(folder)
