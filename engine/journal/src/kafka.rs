@@ -20,10 +20,13 @@
 
 mod client;
 mod config;
+mod fate;
 mod frame;
 mod keyed;
 mod lane;
 mod reader;
+mod sender;
+mod shared;
 mod stream;
 mod tail;
 mod topic_id;
@@ -36,8 +39,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 pub use config::{Durability, KafkaConfig};
+pub use fate::StreamFigures;
 pub use keyed::{KafkaPublisher, KeyedRecord};
-pub use stream::StreamFigures;
 pub use topics::{CONFIRMATIONS, MadeTopic, check_topics, create_topics, topic_names};
 
 use crate::embedded::Clock;
@@ -48,7 +51,8 @@ use crate::{
 use client::Connection;
 use lane::{KafkaLane, LaneShared};
 use reader::{Consumers, KafkaReader};
-use stream::{Shared, StreamCore};
+use shared::Shared;
+use stream::StreamCore;
 use topics::Timestamps;
 
 /// A journal on Kafka.

@@ -9,112 +9,24 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::client::{Connection, Delivered};
-use super::config::KafkaConfig;
+use super::client::Delivered;
+use super::fate::{Counters, StreamFigures, Waiter};
 use super::frame::{self, HEADER_BYTES};
 use super::lane::{LaneShared, Run};
+use super::shared::Shared;
 use super::tail::AcceptedTail;
 use crate::bell::Bell;
-use crate::embedded::Clock;
 use crate::pacing::Pacing;
-use crate::{Appended, Group, Health, JournalError, Position, Records, Stream};
+use crate::{Appended, Group, JournalError, Position, Records, Stream};
 
 /// Groups accepted behind that may be on their way at once: enough to fill the client's requests.
-const BEHIND_IN_FLIGHT_MAX: usize = 256;
-/// Longest sleep of the sending thread; work rings the bell.
-const REST_MS: u64 = 1_000;
-
-/// What all streams of a journal share.
-pub(super) struct Shared {
-    /// Limits.
-    pub(super) config: KafkaConfig,
-    /// The producer.
-    pub(super) connection: Connection,
-    /// Dates the groups in place of the broker, for migration and tests.
-    pub(super) own_clock: Option<Clock>,
-    /// Dates groups accepted behind, which are read before the broker has dated them.
-    pub(super) clock: Clock,
-    health: Mutex<Health>,
-    /// `health` is no longer `Writable`, or will soon not be; read without the lock.
-    is_shut: AtomicBool,
-    /// Stop at once; nothing that waits is written.
-    is_aborted: AtomicBool,
-}
-
-impl Shared {
-    /// Of a journal that takes writes.
-    pub(super) fn new(
-        config: KafkaConfig,
-        connection: Connection,
-        own_clock: Option<Clock>,
-    ) -> Shared {
-        let clock = own_clock.clone().unwrap_or_else(crate::embedded::system_clock);
-        Shared {
-            config,
-            connection,
-            own_clock,
-            clock,
-            health: Mutex::new(Health::Writable),
-            is_shut: AtomicBool::new(false),
-            is_aborted: AtomicBool::new(false),
-        }
-    }
-
-    /// Whether writes are taken.
-    pub(super) fn health(&self) -> Health {
-        self.health.lock().clone()
-    }
-
-    /// Takes no more writes from now on; what waits is still written. False if that was so before.
-    pub(super) fn shut(&self) -> bool {
-        !self.is_shut.swap(true, Ordering::SeqCst)
-    }
-
-    /// Everything is written.
-    pub(super) fn closed(&self) {
-        let mut health = self.health.lock();
-        if *health == Health::Writable {
-            *health = Health::Closed;
-        }
-    }
-
-    /// Stops at once, as a crash would.
-    pub(super) fn abort(&self) {
-        self.is_aborted.store(true, Ordering::SeqCst);
-        self.fail("it was stopped without writing what waited".to_owned());
-    }
-
-    fn fail(&self, why: String) {
-        self.shut();
-        let mut health = self.health.lock();
-        if *health == Health::Writable {
-            tracing::error!(%why, "the journal takes no more writes");
-            *health = Health::Failed(why);
-        }
-    }
-
-    fn is_failed(&self) -> bool {
-        self.is_shut.load(Ordering::SeqCst) && matches!(*self.health.lock(), Health::Failed(_))
-    }
-
-    fn is_shut(&self) -> bool {
-        self.is_shut.load(Ordering::SeqCst)
-    }
-
-    /// Why no more writes are taken.
-    pub(super) fn refusal(&self) -> JournalError {
-        JournalError::Closed(match self.health() {
-            Health::Failed(text) => text,
-            Health::Closed | Health::Writable => "it was closed".to_owned(),
-        })
-    }
-}
+pub(super) const BEHIND_IN_FLIGHT_MAX: usize = 256;
 
 /// What a group on its way is.
 enum Kind {
@@ -128,71 +40,26 @@ enum Kind {
     Import,
 }
 
-/// A caller of `append` waits here.
-#[derive(Default)]
-pub(super) struct Waiter {
-    fate: Mutex<Option<Result<Appended, JournalError>>>,
-    told: Condvar,
-}
-
-impl Waiter {
-    fn tell(&self, fate: Result<Appended, JournalError>) {
-        *self.fate.lock() = Some(fate);
-        self.told.notify_all();
-    }
-
-    /// Waits for the fate; the client library bounds the time.
-    pub(super) fn wait(&self) -> Result<Appended, JournalError> {
-        let mut fate = self.fate.lock();
-        loop {
-            if let Some(fate) = fate.take() {
-                return fate;
-            }
-            self.told.wait(&mut fate);
-        }
-    }
-}
-
 /// The state of sending; who holds it may send.
 pub(super) struct Sending {
     /// Groups sent and not settled.
-    in_flight: usize,
+    pub(super) in_flight: usize,
     /// Groups sent so far, and of those settled.
     sent: u64,
     settled: u64,
     /// Accepted behind and not sent yet, framed.
-    behind: VecDeque<Vec<u8>>,
+    pub(super) behind: VecDeque<Vec<u8>>,
     /// Bytes accepted behind and not settled.
     behind_bytes: u64,
     /// When the oldest of them is to be sent.
-    behind_due: Option<Instant>,
+    pub(super) behind_due: Option<Instant>,
     /// Where the next group will stand, unless somebody else writes the stream too.
     next: u64,
     /// The highest time given out.
     last_at_ms: i64,
     /// When the last group of lanes was sent, and how many records it held.
-    last_group: Option<(Instant, u32)>,
-    pacing: Pacing,
-}
-
-/// Counts of one stream since the journal was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StreamFigures {
-    /// Groups acknowledged.
-    pub groups: u64,
-    /// Bytes of their values.
-    pub bytes: u64,
-    /// Time from sending to acknowledgement, together.
-    pub delivery_time_us: u64,
-    /// Groups on their way.
-    pub groups_in_flight: u64,
-}
-
-#[derive(Default)]
-struct Counters {
-    groups: AtomicU64,
-    bytes: AtomicU64,
-    delivery_time_us: AtomicU64,
+    pub(super) last_group: Option<(Instant, u32)>,
+    pub(super) pacing: Pacing,
 }
 
 /// One stream.
@@ -203,12 +70,12 @@ pub(super) struct StreamCore {
     pub(super) stream: Stream,
     /// Its topic.
     pub(super) topic: String,
-    sending: Mutex<Sending>,
+    pub(super) sending: Mutex<Sending>,
     /// A group settled.
-    settled: Condvar,
+    pub(super) settled: Condvar,
     /// Wakes the sending thread.
     pub(super) bell: Bell,
-    lanes: Mutex<Vec<Arc<LaneShared>>>,
+    pub(super) lanes: Mutex<Vec<Arc<LaneShared>>>,
     /// The stream is known to reach at least here: readers wait for what is known to be there.
     known_end: AtomicU64,
     /// Bytes seen in groups below this position, once each.
@@ -275,13 +142,7 @@ impl StreamCore {
 
     /// Counts since the journal was opened.
     pub(super) fn figures(&self) -> StreamFigures {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        StreamFigures {
-            groups: read(&self.counters.groups),
-            bytes: read(&self.counters.bytes),
-            delivery_time_us: read(&self.counters.delivery_time_us),
-            groups_in_flight: self.sending.lock().in_flight as u64,
-        }
+        self.counters.figures(self.sending.lock().in_flight)
     }
 
     /// Adds a lane.
@@ -387,12 +248,13 @@ impl StreamCore {
         if self.shared.is_failed() { Err(self.shared.refusal()) } else { Ok(()) }
     }
 
-    fn lanes_waiting(&self) -> usize {
+    /// Bytes waiting in lanes.
+    pub(super) fn lanes_waiting(&self) -> usize {
         self.lanes.lock().iter().map(|lane| lane.waiting_bytes()).sum()
     }
 
     /// Sends what was accepted behind, so many groups at most.
-    fn send_behind(self: &Arc<Self>, sending: &mut Sending, most: usize) {
+    pub(super) fn send_behind(self: &Arc<Self>, sending: &mut Sending, most: usize) {
         for _ in 0..most {
             let Some(value) = sending.behind.pop_front() else { break };
             let bytes = (value.len() - HEADER_BYTES - 4) as u64;
@@ -404,7 +266,7 @@ impl StreamCore {
     }
 
     /// Sends one group of what waits in the lanes, behind what was accepted before.
-    fn send_lanes(self: &Arc<Self>, sending: &mut Sending) {
+    pub(super) fn send_lanes(self: &Arc<Self>, sending: &mut Sending) {
         self.send_behind(sending, usize::MAX);
         let mut room = self.shared.config.gather_bytes_max as usize;
         let lanes = self.lanes.lock();
@@ -485,10 +347,7 @@ impl StreamCore {
                 self.learn_end(delivered.offset + 1);
                 self.count_seen(delivered.offset, bytes);
                 let took = began.elapsed();
-                self.counters.groups.fetch_add(1, Ordering::Relaxed);
-                self.counters.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-                let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-                self.counters.delivery_time_us.fetch_add(took_us, Ordering::Relaxed);
+                self.counters.count(bytes, took);
                 Ok(self.note_delivered(delivered, took))
             }
             Err(why) => {
@@ -538,92 +397,6 @@ impl StreamCore {
             Kind::Lanes(runs) => runs.into_iter().for_each(|run| run.settle(result.clone())),
             Kind::Append(waiter) => waiter.tell(result),
             Kind::Behind(_) | Kind::Import => {}
-        }
-    }
-
-    /// The sending thread: until everything is written after the journal was shut, or it failed.
-    pub(super) fn run(self: &Arc<Self>) {
-        self.bell.adopt();
-        loop {
-            if self.shared.is_failed() {
-                return self.end_failed();
-            }
-            self.bell.lie_down();
-            let mut sending = self.sending.lock();
-            let rest = self.turn(&mut sending);
-            let is_done = self.shared.is_shut()
-                && sending.behind.is_empty()
-                && sending.in_flight == 0
-                && self.lanes_waiting() == 0;
-            drop(sending);
-            if is_done {
-                return;
-            }
-            if let Some(rest) = rest {
-                self.bell.sleep(Some(rest));
-            }
-            self.bell.rise();
-        }
-    }
-
-    /// Sends what is due; the time to rest, or `None` to look again at once.
-    fn turn(self: &Arc<Self>, sending: &mut Sending) -> Option<Duration> {
-        let now = Instant::now();
-        let mut rest = Duration::from_millis(REST_MS);
-        if let Some(due) = sending.behind_due {
-            if sending.in_flight >= BEHIND_IN_FLIGHT_MAX {
-                // The next settlement rings.
-            } else if due <= now || self.shared.is_shut() {
-                self.send_behind(sending, BEHIND_IN_FLIGHT_MAX - sending.in_flight);
-                return None;
-            } else {
-                rest = rest.min(due - now);
-            }
-        }
-        let waiting = self.lanes_waiting();
-        if waiting == 0 {
-            return Some(rest);
-        }
-        let config = &self.shared.config;
-        let is_full = waiting >= config.gather_bytes_max as usize;
-        if sending.in_flight >= config.groups_in_flight_max as usize {
-            self.bell.pause();
-            return Some(rest);
-        }
-        if !is_full && !self.shared.is_shut() {
-            if sending.in_flight > 0 {
-                self.bell.pause();
-                return Some(rest);
-            }
-            let left = sending.last_group.and_then(|(began, records)| {
-                (began + sending.pacing.interval_after(records)).checked_duration_since(now)
-            });
-            if let Some(left) = left.filter(|left| !left.is_zero()) {
-                self.bell.pause();
-                return Some(rest.min(left));
-            }
-        }
-        self.send_lanes(sending);
-        None
-    }
-
-    /// After a failure: everything on its way arrives as lost, then what waits ends with the error.
-    fn end_failed(self: &Arc<Self>) {
-        self.shared.connection.purge();
-        let mut sending = self.sending.lock();
-        while sending.in_flight > 0 {
-            self.settled.wait_for(&mut sending, Duration::from_millis(REST_MS));
-        }
-        sending.behind.clear();
-        sending.behind_due = None;
-        let lanes = self.lanes.lock().clone();
-        drop(sending);
-        let refusal = self.shared.refusal();
-        for lane in lanes {
-            lane.close();
-            if !self.shared.is_aborted.load(Ordering::SeqCst) {
-                lane.fail_waiting(&refusal);
-            }
         }
     }
 
