@@ -18,15 +18,25 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Connections waiting to be accepted on each listener.
 const ACCEPT_BACKLOG: i32 = 1_024;
 
-/// Serves until the process ends.
+/// The echo as a process: `body_bytes`. Says where it listens, as the product does with `--json`, and
+/// serves until it is killed.
 ///
 /// # Errors
-/// When the address cannot be bound.
-pub fn serve(address: SocketAddr, cores: usize, body_bytes: usize) -> std::io::Result<()> {
+/// When it cannot listen, in words.
+pub fn work(words: &[String]) -> Result<(), String> {
+    let body_bytes = words.first().and_then(|word| word.parse().ok()).ok_or("bytes of a body")?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    serve(cores, body_bytes).map_err(|error| format!("echo: {error}"))
+}
+
+fn serve(cores: usize, body_bytes: usize) -> std::io::Result<()> {
     let body = Bytes::from(vec![b'x'; body_bytes]);
+    let first = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let address = first.local_addr()?;
+    let others = (1..cores).map(|_| listen(address)).collect::<std::io::Result<Vec<_>>>()?;
+    println!("{{\"public\":\"http://{address}\"}}");
     let mut threads = Vec::new();
-    for core in 0..cores {
-        let listener = listen(address)?;
+    for (core, listener) in std::iter::once(first).chain(others).enumerate() {
         let body = body.clone();
         let name = format!("echo-{core}");
         threads.push(std::thread::Builder::new().name(name).spawn(move || run(listener, body))?);

@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::goals::Goal;
 
 /// One line of the table.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Figure {
     /// Stable name.
     pub name: String,
@@ -23,7 +25,7 @@ pub struct Figure {
 }
 
 /// What `target/bench/summary.json` holds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// The machine of the run.
     pub machine: String,
@@ -35,24 +37,22 @@ impl Figure {
     /// A figure with a ceiling measured beside it.
     pub fn against(name: &str, value: f64, unit: &str, against: &str, ceiling: f64) -> Figure {
         Figure {
-            name: name.to_owned(),
-            value,
-            unit: unit.to_owned(),
             against: against.to_owned(),
             against_value: Some(ceiling),
             ratio: (ceiling > 0.0).then(|| value / ceiling),
+            ..Figure::printed(name, value, unit)
         }
     }
 
-    /// A figure with an absolute goal.
-    pub fn absolute(name: &str, value: f64, unit: &str, goal: &str, goal_value: f64) -> Figure {
+    /// A figure with an absolute goal, which [`crate::goals`] knows; printed only, where it has none.
+    pub fn absolute(name: &str, value: f64, unit: &str) -> Figure {
+        let Some((goal, now)) = Goal::of(name).and_then(|goal| Some((goal, goal.now?))) else {
+            return Figure::printed(name, value, unit);
+        };
         Figure {
-            name: name.to_owned(),
-            value,
-            unit: unit.to_owned(),
-            against: goal.to_owned(),
-            against_value: Some(goal_value),
-            ratio: None,
+            against: format!("goal: {}", goal.bound.words()),
+            against_value: Some(now),
+            ..Figure::printed(name, value, unit)
         }
     }
 
@@ -75,24 +75,26 @@ impl Summary {
         Summary { machine: machine(), figures: Vec::new() }
     }
 
+    /// Adds a figure.
+    pub fn add(&mut self, figure: Figure) {
+        self.figures.push(figure);
+    }
+
     /// The table for people.
     pub fn table(&self) -> String {
         let mut text = format!("{}\n\n", self.machine);
+        line(&mut text, ["figure", "value", "unit", "against", "ratio", "goal"]);
         for figure in &self.figures {
             let against = match figure.against_value {
                 Some(value) => format!("{} {}", figure.against, short(value)),
                 None => figure.against.clone(),
             };
             let ratio = figure.ratio.map_or(String::new(), |ratio| format!("{ratio:.3}"));
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
-                "{:<40} {:>12} {:<12} {:<44} {:>8}",
-                figure.name,
-                short(figure.value),
-                figure.unit,
-                against,
-                ratio
+            let goal =
+                Goal::of(&figure.name).map_or(String::new(), |goal| goal_words(goal, figure));
+            line(
+                &mut text,
+                [&figure.name, &short(figure.value), &figure.unit, &against, &ratio, &goal],
             );
         }
         text
@@ -116,6 +118,24 @@ impl Default for Summary {
     }
 }
 
+fn line(text: &mut String, [name, value, unit, against, ratio, goal]: [&str; 6]) {
+    let words = format!("{name:<38} {value:>10} {unit:<4} {against:<46} {ratio:>7}  {goal}");
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{}", words.trim_end());
+}
+
+/// `at least 0.60: met; later 0.90`.
+fn goal_words(goal: &Goal, figure: &Figure) -> String {
+    let (bound, later) = (goal.bound.words(), short(goal.later));
+    match (goal.now, goal.is_met(figure)) {
+        (Some(now), Some(is_met)) => {
+            let met = if is_met { "met" } else { "MISSED" };
+            format!("{bound} {}: {met}; later {later}", short(now))
+        }
+        _ => format!("later {bound} {later}"),
+    }
+}
+
 /// The middle of several measurements.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
@@ -129,6 +149,7 @@ pub fn median(values: &[f64]) -> f64 {
 
 fn short(value: f64) -> String {
     match value.abs() {
+        v if v >= 1e9 => format!("{:.2} G", value / 1e9),
         v if v >= 1e6 => format!("{:.2} M", value / 1e6),
         v if v >= 1e4 => format!("{:.1} k", value / 1e3),
         v if v >= 100.0 => format!("{value:.0}"),
@@ -168,6 +189,18 @@ mod tests {
     #[test]
     fn a_ratio_stands_only_beside_a_ceiling() {
         assert_eq!(Figure::against("a", 60.0, "1/s", "echo", 120.0).ratio, Some(0.5));
-        assert_eq!(Figure::absolute("b", 60.0, "B", "at most", 80.0).ratio, None);
+        let bytes = Figure::absolute("registrant_bytes", 60.0, "B");
+        assert_eq!((bytes.against_value, bytes.ratio), (Some(80.0), None));
+        assert_eq!(Figure::absolute("recovery_10m_seconds", 1.0, "s").against_value, None);
+    }
+
+    #[test]
+    fn the_table_says_which_goals_are_met() {
+        let mut summary = Summary { machine: "m".to_owned(), figures: Vec::new() };
+        summary.add(Figure::against("http_booking_vs_echo", 60.0, "1/s", "echo", 120.0));
+        summary.add(Figure::absolute("apply_per_second", 9e6, "1/s"));
+        let table = summary.table();
+        assert!(table.contains("at least 0.60: MISSED; later 0.90"), "{table}");
+        assert!(table.contains("at least 8.00 M: met; later 20.00 M"), "{table}");
     }
 }

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+use crate::part::Run;
+
 /// A running server; ended when dropped.
 pub struct Server {
     child: Child,
@@ -41,10 +43,8 @@ impl Server {
     ///
     /// # Errors
     /// When it does not start, in words.
-    pub fn echo(binary: &Path, body_bytes: usize) -> Result<Server, String> {
-        let mut command = Command::new(binary);
-        command.args(["--echo", &body_bytes.to_string()]);
-        Server::start(command)
+    pub fn echo(run: &Run, body_bytes: usize) -> Result<Server, String> {
+        Server::start(run.role("echo", &[&body_bytes.to_string()])?)
     }
 
     fn start(mut command: Command) -> Result<Server, String> {
