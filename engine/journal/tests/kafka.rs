@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use broker::{Cluster, ClusterOptions, Security};
 use futures_executor::block_on;
 use journal::conformance::{Harness, Limits, PROMISES, Promise};
 use journal::kafka::{
@@ -23,8 +24,8 @@ const LANE_BYTES_MAX: u32 = 16_384;
 const BEHIND_RECORD_BYTES_MAX: u32 = 30_000;
 const BEHIND_BYTES_MAX: u64 = 1 << 20;
 
-fn bootstrap() -> String {
-    std::env::var("KAFKA_BOOTSTRAP").unwrap()
+fn bootstrap() -> &'static str {
+    broker::shared(1).bootstrap()
 }
 
 /// An installation of its own on the shared broker.
@@ -32,7 +33,7 @@ fn fresh_config() -> KafkaConfig {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     KafkaConfig {
-        bootstrap_servers: bootstrap(),
+        bootstrap_servers: bootstrap().to_owned(),
         topic_prefix: format!("test-{}-{number}.", std::process::id()),
         durability: Durability::SingleBroker,
         group_bytes_max: GROUP_BYTES_MAX,
@@ -180,11 +181,7 @@ impl Harness for OnKafka {
 
 #[test]
 fn the_journal_on_kafka_keeps_every_promise() {
-    let only = std::env::var("PROMISE").ok();
     for (name, promise) in PROMISES {
-        if only.as_ref().is_some_and(|only| only != name) {
-            continue;
-        }
         let began = Instant::now();
         let promise: Promise = *promise;
         promise(&mut OnKafka::new());
@@ -422,4 +419,51 @@ fn keyed_records_are_durable_when_flushed_and_the_last_ones_are_found() {
         }
     };
     assert!(failed.contains(CONFIRMATIONS), "{failed}");
+}
+
+/// The settings by which a client is let in, as the configuration has them.
+fn client_settings(cluster: &Cluster) -> std::collections::BTreeMap<String, String> {
+    let properties = cluster.client_properties().unwrap();
+    properties.into_iter().map(|(key, value)| (key.replace('.', "_"), value)).collect()
+}
+
+#[test]
+fn credentials_and_certificates_let_in_and_wrong_ones_are_named() {
+    for (security, setting, wrong) in [
+        (Security::SaslPlaintext, "sasl_password", "no such password"),
+        (Security::Ssl, "ssl_ca_location", "/etc/ssl/certs/ca-certificates.crt"),
+    ] {
+        let options = ClusterOptions { security, ..ClusterOptions::default() };
+        let cluster = Cluster::start(options).unwrap();
+        let right = KafkaConfig {
+            bootstrap_servers: cluster.bootstrap().to_owned(),
+            client: client_settings(&cluster),
+            ..fresh_config()
+        };
+        create_topics(&right).unwrap();
+        let journal = KafkaJournal::open(right.clone()).unwrap();
+        journal.append(Stream::Commands, &[b"let in"]).unwrap();
+        let mut reader =
+            journal.reader(Stream::Commands, Position::START, Visibility::Durable).unwrap();
+        assert!(reader.poll(Duration::from_secs(10)).unwrap().is_some());
+        journal.close();
+
+        let mut refused = right.clone();
+        refused.client.insert(setting.to_owned(), wrong.to_owned());
+        let began = Instant::now();
+        let error = KafkaJournal::open(refused).err().unwrap();
+        assert!(began.elapsed() < Duration::from_secs(10), "{security:?} took too long");
+        let told = error.to_string();
+        assert!(matches!(error, JournalError::Setting { .. }), "{told}");
+        assert!(told.contains(&format!("kafka.client.{setting}")), "{told}");
+
+        // Plain words to a listener that wants more end in time, too.
+        let plain = KafkaConfig {
+            client: std::collections::BTreeMap::new(),
+            connect_timeout_ms: 3_000,
+            ..right
+        };
+        let told = KafkaJournal::open(plain).err().unwrap().to_string();
+        assert!(told.contains("security_protocol"), "{told}");
+    }
 }

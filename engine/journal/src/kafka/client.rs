@@ -45,6 +45,8 @@ pub(super) type OnDelivery = Box<dyn FnOnce(Result<Delivered, String>) + Send + 
 #[derive(Debug, Default)]
 pub(super) struct Events {
     last: Mutex<Option<(KafkaError, String)>>,
+    /// The last complaint that trying again cannot mend; the next one would cover it.
+    refused: Mutex<Option<JournalError>>,
 }
 
 impl Events {
@@ -67,6 +69,9 @@ impl ClientContext for Events {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka client");
+        if let Some(refused) = refused_access(&error, reason) {
+            *self.refused.lock() = Some(refused);
+        }
         *self.last.lock() = Some((error, reason.to_owned()));
     }
 }
@@ -142,7 +147,7 @@ impl Connection {
                 Ok(metadata) => return Ok(metadata),
                 Err(error) => {
                     let last = self.producer.context().last();
-                    if let Some(refused) = refused_access(last.as_ref()) {
+                    if let Some(refused) = self.producer.context().refused.lock().take() {
                         return Err(refused);
                     }
                     if Instant::now() >= deadline {
@@ -256,9 +261,8 @@ pub(super) fn refused_property(error: &KafkaError) -> JournalError {
 }
 
 /// A complaint that trying again cannot mend.
-fn refused_access(last: Option<&(KafkaError, String)>) -> Option<JournalError> {
+fn refused_access(error: &KafkaError, reason: &str) -> Option<JournalError> {
     use RDKafkaErrorCode as Code;
-    let (error, reason) = last?;
     let setting =
         |key, what: &str| Some(JournalError::Setting { key, why: format!("{what}: {reason}") });
     match error.rdkafka_error_code()? {
