@@ -13,8 +13,8 @@ use journal::KafkaConfig;
 use journal::embedded::EmbeddedConfig;
 use serde::Deserialize;
 
-pub(crate) use sections::{JournalKind, LogSettings};
 use sections::{EngineSettings, GatewaySettings, ListenSettings, NotifierSettings, SmsSettings};
+pub(crate) use sections::{JournalKind, LogSettings};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Deserialize)]

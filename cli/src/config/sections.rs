@@ -202,4 +202,3 @@ impl Default for LogSettings {
         LogSettings { level: "info".to_owned(), json: false }
     }
 }
-
