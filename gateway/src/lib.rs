@@ -13,8 +13,9 @@
 //! - `caller`: the citizen's token. `retry`: keys, fingerprints, receipts. `shed`: what need not be
 //!   written. `submitter`, `outcomes`, `origin`, `in_flight`, `decided`: a command's way out and its answer's way
 //!   back. `view`: the reader of events. `availability`: answers for everyone.
-//! - `handler`: one file per thing a person does. `operator`: the operator listener. `identity`: ways of
-//!   proving who one is. [`roster`]: the people the authority knows.
+//! - `handler`: one file per thing a person does. `operator`: the operator listener; `monitor`: a small one for
+//!   processes without a gateway. `identity`: ways of proving who one is. [`roster`]: the people the authority
+//!   knows.
 //!
 //! # The seams
 //! - A handler is `async fn(&Core, &Parts, Incoming) -> Result<Reply, Problem>`; problems are worded by
@@ -46,7 +47,8 @@ mod i18n;
 mod identity;
 mod in_flight;
 mod limiter;
-mod metrics;
+pub mod metrics;
+mod monitor;
 mod openapi;
 mod operator;
 mod origin;
@@ -81,6 +83,7 @@ pub use config::{
 };
 pub use context::{Attachments, Readiness, ReadyCheck};
 pub use metrics::MetricsSource;
+pub use monitor::{Monitor, monitor};
 pub use operator::{AcceptTime, ConfirmationsError, ConfirmationsSource};
 pub use problem::Slug;
 
