@@ -147,7 +147,7 @@ pub(crate) fn check_against_journal(
             Err(JournalError::NoSuchPosition { .. }) => return Err(other()),
             Err(error) => return Err(error.into()),
         };
-    let group = known_group(reader.as_mut())?.ok_or_else(other)?;
+    let group = known_group(reader.as_mut())?;
     let same = group.position.0 == meta.position
         && group.next.0 == meta.next
         && group_hash(&group) == meta.group_hash;
@@ -166,7 +166,7 @@ fn events_behind(
     if hint < journal.durable_end(Stream::Events)? {
         let wait = Duration::from_millis(KNOWN_GROUP_POLL_MS);
         // A stale hint may point into the middle of something; the walk from the start tells damage.
-        let at_hint = Tail::open_at_group(journal, hint, wait);
+        let at_hint = Tail::open_at_group(journal, hint, wait)?;
         if let Some(tail) = at_hint
             && let Some(found) = walk_to(journal, tail, meta)?
         {
@@ -231,18 +231,17 @@ fn check_chain(meta: &CheckpointMeta, found: [u8; 32]) -> Result<(), EngineError
 }
 
 /// Reads a group that is known to be durable.
-fn known_group(reader: &mut dyn Reader) -> Result<Option<Group>, EngineError> {
+fn known_group(reader: &mut dyn Reader) -> Result<Group, EngineError> {
     for _ in 0..KNOWN_GROUP_POLLS_MAX {
         if let Some(group) = reader.poll(Duration::from_millis(KNOWN_GROUP_POLL_MS))? {
-            return Ok(Some(group));
+            return Ok(group);
         }
     }
-    Ok(None)
+    Err(stalled("commands"))
 }
 
 fn stalled(stream: &str) -> EngineError {
-    EngineError::Journal(JournalError::Io {
-        call: "read",
+    EngineError::Journal(JournalError::Unavailable {
         place: format!("stream {stream}"),
         cause: "no group came although the end is not reached".to_owned(),
     })

@@ -31,6 +31,7 @@ pub mod memory;
 pub mod storage;
 
 mod bell;
+mod outage;
 mod pacing;
 mod seeded;
 mod system;
@@ -41,6 +42,7 @@ use std::time::Duration;
 pub use embedded::{EmbeddedConfig, EmbeddedJournal, WriteMode};
 pub use kafka::{KafkaConfig, KafkaJournal};
 pub use memory::MemoryJournal;
+pub use outage::{once_there, unless_away};
 
 /// The four streams of an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
