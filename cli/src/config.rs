@@ -250,7 +250,7 @@ mod tests {
         }
         let refused: [(&str, &str, &str); 3] = [
             ("SLOTLINE__KAFKA__CLIENT__ACKS", "0", "kafka.client"),
-            ("SLOTLINE__KAFKA__GROUPS_IN_FLIGHT_MAX", "6", "kafka.groups_in_flight_max"),
+            ("SLOTLINE__KAFKA__GROUPS_IN_FLIGHT_MAX", "0", "kafka.groups_in_flight_max"),
             ("SLOTLINE__NOTIFIER__TAKEOVER_MS", "0", "notifier.takeover_ms"),
         ];
         for (variable, value, key) in refused {

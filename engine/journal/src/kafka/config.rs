@@ -63,7 +63,8 @@ pub struct KafkaConfig {
     pub lane_bytes_max: u32,
     /// Most lanes open at once in one stream.
     pub lanes_max: u32,
-    /// Groups of one stream on their way at once.
+    /// Full groups of one stream on their way at once. The client library puts those that wait for a
+    /// broker into one request, so that a slow disk syncs many at once.
     pub groups_in_flight_max: u32,
     /// Most time between two groups while requests keep coming; 0 never pauses. Each group costs the
     /// broker CPU, whatever it holds.
@@ -99,7 +100,7 @@ impl Default for KafkaConfig {
             record_bytes_max: 63 << 10,
             lane_bytes_max: 1 << 20,
             lanes_max: 1_024,
-            groups_in_flight_max: 5,
+            groups_in_flight_max: 32,
             group_interval_us_max: 1_000,
             tiny_group_records: 16,
             behind_record_bytes_max: 32 << 20,
@@ -116,7 +117,7 @@ const BYTES_LIMIT: u64 = 1 << 30;
 /// What the producer may hold in all: never the limit that strikes first.
 const PRODUCER_QUEUE_KBYTES: u32 = 2_097_151;
 /// A broker that does not answer within this time is asked elsewhere.
-const BROKER_ANSWER_MS_MAX: u32 = 10_000;
+const BROKER_ANSWER_MS_MAX: u32 = 5_000;
 
 /// Properties that the promises rest on; `[journal.kafka.client]` may set only others.
 const PASSED_THROUGH: [&str; 10] = [
@@ -149,8 +150,7 @@ impl KafkaConfig {
             ("kafka.group_bytes_max", group, 512, BYTES_LIMIT / 2, "512 MiB"),
             ("kafka.lane_bytes_max", self.lane_bytes_max.into(), record + 4, BYTES_LIMIT, "1 GiB"),
             ("kafka.lanes_max", self.lanes_max.into(), 1, 65_536, "65536"),
-            // Kafka keeps the order of at most five requests on their way.
-            ("kafka.groups_in_flight_max", self.groups_in_flight_max.into(), 1, 5, "5"),
+            ("kafka.groups_in_flight_max", self.groups_in_flight_max.into(), 1, 1_024, "1024"),
             ("kafka.behind_record_bytes_max", behind_record, 1, BYTES_LIMIT / 2, "512 MiB"),
             ("kafka.behind_bytes_max", self.behind_bytes_max, behind_record, BYTES_LIMIT, "1 GiB"),
             ("kafka.connect_timeout_ms", self.connect_timeout_ms.into(), 100, 600_000, "600000"),
@@ -236,6 +236,7 @@ impl KafkaConfig {
         client
             .set("enable.idempotence", "true")
             .set("acks", "all")
+            // Idempotence keeps the order of so many.
             .set("max.in.flight.requests.per.connection", "5")
             .set("message.timeout.ms", self.delivery_timeout_ms.to_string())
             .set(
@@ -300,7 +301,7 @@ mod tests {
             ("client", |config| {
                 config.client.insert("acks".into(), "0".into());
             }),
-            ("groups_in_flight_max", |config| config.groups_in_flight_max = 6),
+            ("groups_in_flight_max", |config| config.groups_in_flight_max = 0),
             ("record_bytes_max", |config| config.record_bytes_max = config.gather_bytes_max),
             ("behind_bytes_max", |config| config.behind_bytes_max = 1),
         ];
