@@ -3,8 +3,7 @@
 # The jars stand in one folder, so that clones and continuous integration can share it. A file named
 # `complete` says which list of jars (pom.xml) is there in full; whatever else is found is thrown away.
 
-libs=${SLOTLINE_KAFKA_LIBS:-$here/../target/kafka/libs}
-[[ $libs = /* ]] || libs=$PWD/$libs
+libs=$(realpath -m "${SLOTLINE_KAFKA_LIBS:-$root/target/kafka/libs}")
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 
 # Gets the jars and the archive of their classes unless both are there.
@@ -47,11 +46,13 @@ fetch_jars() {
   echo "$1" >"$libs/complete"
 }
 
-# Where the archive of the classes belongs: one that another Java wrote is of no use.
+# Where the archive of the classes belongs: one that another Java wrote, or for jars in another place, is
+# of no use.
 archive() {
-  local binary
+  local binary key
   binary=$(readlink -f "$(command -v "$java" || true)")
-  echo "$libs/classes-$(stat -L -c '%n %s %Y' "${binary:-/}" | cksum | cut -d ' ' -f 1).jsa"
+  key=$(stat -L -c "$libs %n %s %Y" "${binary:-/}" | cksum)
+  echo "$libs/classes-${key%% *}.jsa"
 }
 
 # Loading and checking eight thousand classes is half of what a node's start costs. A node that starts

@@ -4,6 +4,7 @@
 # the system gave to somebody else is never signalled. That file is there while the node is meant to run.
 
 start_limit_s=60
+formatting=()
 
 # --- finding ---
 
@@ -67,6 +68,7 @@ launch() {
   setsid "${java_line[@]}" "-Xmx$heap" "-XX:ErrorFile=$home/crash.log" "${extra[@]}" \
     kafka.Kafka "$home/server.properties" </dev/null >"$home/log" 2>&1 9>&- &
   echo "$! $(born $!)" >"$home/process"
+  disown $!
 }
 
 # Waits until a node serves; says why if it does not.
@@ -153,6 +155,7 @@ start_on_free_ports() {
 # A start that fails leaves no process behind, and no folder that nobody asked to keep.
 abandon() {
   stop_nodes 0
+  wait "${formatting[@]}" || true
   [ "$temporary" = no ] || rm -rf "$dir"
 }
 
@@ -162,8 +165,9 @@ name_parent() {
 }
 
 launch_all() {
-  local number formatting=()
+  local number
   write_settings
+  formatting=()
   for number in $(seq 1 "$nodes"); do
     format "$number" &
     formatting+=($!)
