@@ -234,6 +234,7 @@ fn start_gateway(
     // On Kafka a topic carries the same messages to those who read one.
     let publisher = Publisher::new(streams.shared(), Arc::clone(vault));
     attachments.confirmations = Some(publisher.source());
+    attachments.groups_before = streams.groups_before();
     let config = settings.gateway_config();
     let gateway = gateway::serve(config, streams.shared(), Arc::clone(vault), attachments.clone())?;
     publisher.attach(gateway.reads());

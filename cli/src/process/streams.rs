@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use gateway::metrics::{heading, line, write_stored_bytes};
-use gateway::{MetricsSource, Readiness};
+use gateway::{GroupsBefore, MetricsSource, Readiness};
 use journal::kafka::Durability;
 use journal::{EmbeddedJournal, Health, Journal, KafkaJournal, Stream};
 
@@ -45,6 +45,15 @@ impl Streams {
         match self {
             Streams::Embedded(journal) => Arc::clone(journal) as Arc<dyn Journal>,
             Streams::Kafka(journal) => Arc::clone(journal) as Arc<dyn Journal>,
+        }
+    }
+
+    /// How positions count groups, where other processes write the same streams. A position on Kafka is
+    /// an offset, and each record of our topics is a group.
+    pub(super) fn groups_before(&self) -> Option<GroupsBefore> {
+        match self {
+            Streams::Embedded(_) => None,
+            Streams::Kafka(_) => Some(Arc::new(|position| position.0)),
         }
     }
 

@@ -162,6 +162,11 @@ fn metrics_text(context: &Context) -> String {
             context.inboxes.iter().map(|inbox| inbox.wakes()).sum(),
         ),
         (
+            "slotline_gateway_looks_total",
+            "Looks at how far the commands of all gateways reach.",
+            context.horizon.looked(),
+        ),
+        (
             "slotline_view_dropped_groups_total",
             "Groups of events that did not continue what was read.",
             context.view.dropped(),
