@@ -28,7 +28,9 @@ pub mod conformance;
 pub mod embedded;
 pub mod memory;
 pub mod storage;
+pub mod turbulent;
 
+mod lanes;
 mod seeded;
 mod system;
 
@@ -37,6 +39,7 @@ use std::time::Duration;
 
 pub use embedded::{EmbeddedConfig, EmbeddedJournal, WriteMode};
 pub use memory::MemoryJournal;
+pub use turbulent::TurbulentJournal;
 
 /// The four streams of an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
