@@ -18,6 +18,10 @@ use crate::{EngineConfig, EngineError};
 
 /// One wait for the rest of the events stream while taking over.
 const TAKE_OVER_POLL_MS: u64 = 50;
+/// One wait for a group that is known to be there.
+pub(crate) const KNOWN_GROUP_POLL_MS: u64 = 100;
+/// So many of them before giving up.
+pub(crate) const KNOWN_GROUP_POLLS_MAX: u32 = 300;
 
 /// Reads `events` forward, giving only the groups that are next in the count.
 pub(crate) struct Tail {
@@ -115,6 +119,24 @@ impl Tail {
         Ok(self.peeked.as_ref())
     }
 
+    /// The next group in the count that stands before `end`, which is durable: a reader may fall behind
+    /// what is there, so it is waited for. It stays until taken.
+    ///
+    /// # Errors
+    /// Errors of the journal, records that are no events groups, and a reader that comes no further.
+    pub(crate) fn peek_before(&mut self, end: Position) -> Result<Option<&TailGroup>, EngineError> {
+        let wait = Duration::from_millis(KNOWN_GROUP_POLL_MS);
+        let mut polls = 0;
+        while self.peeked.is_none() && self.reader.position() < end {
+            match self.reader.poll(wait)? {
+                Some(group) => self.admit(group)?,
+                None if polls < KNOWN_GROUP_POLLS_MAX => polls += 1,
+                None => return Err(stalled("events")),
+            }
+        }
+        Ok(self.peeked.as_ref().filter(|group| group.position < end))
+    }
+
     /// Takes the group that was peeked.
     pub(crate) fn take(&mut self) -> Option<TailGroup> {
         self.peeked.take()
@@ -190,9 +212,10 @@ pub(crate) struct Output {
     through: u64,
     /// Where the group that ends there stands (a hint).
     through_position: Position,
-    /// Where reading goes on after this engine has written: its own groups may stand behind another
-    /// engine's, so their positions say nothing. Absent while reading, and where no other can write.
-    reading_resumes: Option<Position>,
+    /// Where reading goes on after this engine has written, and behind which sequence: its own groups
+    /// may stand behind another engine's, so their positions say nothing. Absent while reading, and
+    /// where no other can write.
+    reading_resumes: Option<(Position, u64)>,
     /// No other engine can write.
     exclusive: bool,
     /// Dropped by earlier tails.
@@ -229,7 +252,7 @@ impl Output {
 
     /// From this group on the stream can be read without a hole, through `through` and beyond.
     pub(crate) fn resume_position(&self) -> Position {
-        self.reading_resumes.unwrap_or(self.through_position)
+        self.reading_resumes.map_or(self.through_position, |(position, _)| position)
     }
 
     /// True when everything computed stands in the stream.
@@ -306,10 +329,7 @@ impl Output {
         if !self.pending.is_empty() {
             return Ok(false);
         }
-        let Some(tail) = self.tail.as_mut() else {
-            return Ok(false);
-        };
-        let next = tail.peek(Duration::ZERO)?;
+        let next = self.peek(Duration::ZERO)?;
         Ok(next.is_some_and(|next| next.last >= sequence))
     }
 
@@ -322,10 +342,7 @@ impl Output {
         if !self.pending.is_empty() {
             return Ok(None);
         }
-        let Some(tail) = self.tail.as_mut() else {
-            return Ok(None);
-        };
-        Ok(tail.peek(Duration::ZERO)?.map(|next| next.first))
+        Ok(self.peek(Duration::ZERO)?.map(|next| next.first))
     }
 
     /// Reads the stream to its end, then writes what is pending: from here on this engine writes.
@@ -336,17 +353,16 @@ impl Output {
         let end = self.journal.durable_end(Stream::Events)?;
         loop {
             self.reconcile(Duration::ZERO)?;
-            let Some(tail) = self.tail.as_mut() else {
+            let Some(position) = self.tail.as_ref().map(Tail::position) else {
                 return Ok(TakeOver::Done);
             };
             // With nothing pending, a further group in the count is one this engine cannot know.
-            let wait =
-                Duration::from_millis(if tail.position() < end { TAKE_OVER_POLL_MS } else { 0 });
-            let found = tail.peek(wait)?.is_some();
+            let wait = Duration::from_millis(if position < end { TAKE_OVER_POLL_MS } else { 0 });
+            let found = self.peek(wait)?.is_some();
             if found && self.pending.is_empty() {
                 return Ok(TakeOver::Ahead);
             }
-            if !found && tail.position() >= end {
+            if !found && self.tail.as_ref().is_none_or(|tail| tail.position() >= end) {
                 break;
             }
             if stop() {
@@ -355,7 +371,7 @@ impl Output {
         }
         self.beyond = self.beyond();
         self.tail = None;
-        self.reading_resumes = (!self.exclusive).then_some(self.through_position);
+        self.reading_resumes = (!self.exclusive).then_some((self.through_position, self.through));
         while let Some(pending) = self.pending.pop_front() {
             self.pending_bytes -= pending.bytes.len() as u64;
             self.append(pending.first, pending.last, &pending.bytes)?;
@@ -363,7 +379,9 @@ impl Output {
         Ok(TakeOver::Done)
     }
 
-    /// Stops writing: what was written so far is made durable, and reading goes on behind it.
+    /// Stops writing: what was written so far is made durable, and reading goes on where this engine
+    /// began to write. What it wrote itself is read again, as every reader reads it: another engine's
+    /// later groups may stand before it, and count for nobody then.
     ///
     /// # Errors
     /// Errors of the journal.
@@ -372,11 +390,22 @@ impl Output {
             return Ok(());
         }
         self.journal.sync(Stream::Events)?;
-        let from = self.resume_position();
-        self.tail = Some(Tail::open(self.journal.as_ref(), from, self.through + 1)?);
-        self.reading_resumes = None;
+        let resumes = self.reading_resumes.take();
+        let (from, through) = resumes.unwrap_or((self.through_position, self.through));
+        self.tail = Some(Tail::open(self.journal.as_ref(), from, through + 1)?);
         self.through_position = from;
         Ok(())
+    }
+
+    /// The next group of the stream that was neither compared nor written by this engine.
+    fn peek(&mut self, wait: Duration) -> Result<Option<&TailGroup>, EngineError> {
+        let Some(tail) = self.tail.as_mut() else {
+            return Ok(None);
+        };
+        while tail.peek(wait)?.is_some_and(|next| next.last <= self.through) {
+            tail.take();
+        }
+        tail.peek(Duration::ZERO)
     }
 
     fn append(&mut self, first: u64, last: u64, bytes: &[u8]) -> Result<(), EngineError> {
@@ -409,18 +438,26 @@ impl Output {
         bytes: &[u8],
         wait: Duration,
     ) -> Result<bool, EngineError> {
-        let Some(tail) = self.tail.as_mut() else {
-            return Ok(false);
-        };
-        let Some(next) = tail.peek(wait)? else {
+        let Some(next) = self.peek(wait)? else {
             return Ok(false);
         };
         compare(next, first, last, bytes)?;
+        let position = next.position;
         self.through = last;
-        self.through_position = next.position;
-        tail.take();
+        self.through_position = position;
+        if let Some(tail) = self.tail.as_mut() {
+            tail.take();
+        }
         Ok(true)
     }
+}
+
+fn stalled(stream: &str) -> EngineError {
+    EngineError::Journal(JournalError::Io {
+        call: "read",
+        place: format!("stream {stream}"),
+        cause: "no group came although the end is not reached".to_owned(),
+    })
 }
 
 /// Halts unless the stream holds exactly what the commands give.
