@@ -16,7 +16,7 @@ use journal::{Health, Journal, JournalError, Position, Stream, once_there, unles
 
 use crate::{EngineConfig, EngineError};
 
-pub(crate) use tail::{Tail, TailGroup};
+pub(crate) use tail::{KNOWN_GROUP_POLL_MS, KNOWN_GROUP_POLLS_MAX, Tail, TailGroup, stalled};
 
 /// One wait for the rest of the events stream while taking over.
 const TAKE_OVER_POLL_MS: u64 = 50;
@@ -43,8 +43,8 @@ struct Pending {
 enum Side {
     /// Reads what others write, and compares.
     Reading(Tail),
-    /// Will read from this place on, as soon as the journal can be reached.
-    Resuming(Position),
+    /// Will read from this place on, behind this sequence, as soon as the journal can be reached.
+    Resuming { from: Position, through: u64 },
     /// Writes.
     Writing,
 }
@@ -65,9 +65,10 @@ pub(crate) struct Output {
     through: u64,
     /// Where the group that ends there stands (a hint).
     through_position: Position,
-    /// Where reading goes on after this engine has written: its own groups may stand behind another
-    /// engine's, so their positions say nothing. Absent while reading, and where no other can write.
-    reading_resumes: Option<Position>,
+    /// Where reading goes on after this engine has written, and behind which sequence: its own groups
+    /// may stand behind another engine's, so their positions say nothing. Absent while reading, and
+    /// where no other can write.
+    reading_resumes: Option<(Position, u64)>,
     /// No other engine can write.
     exclusive: bool,
     /// Dropped by earlier tails.
@@ -104,7 +105,7 @@ impl Output {
 
     /// From this group on the stream can be read without a hole, through `through` and beyond.
     pub(crate) fn resume_position(&self) -> Position {
-        self.reading_resumes.unwrap_or(self.through_position)
+        self.reading_resumes.map_or(self.through_position, |(position, _)| position)
     }
 
     /// True when everything computed stands in the stream.
@@ -130,8 +131,8 @@ impl Output {
 
     /// Reads what others wrote; `None` while this engine writes, and while the journal is out of reach.
     fn tail(&mut self) -> Result<Option<&mut Tail>, JournalError> {
-        if let Side::Resuming(from) = self.side {
-            let opened = Tail::open(self.journal.as_ref(), from, self.through + 1);
+        if let Side::Resuming { from, through } = self.side {
+            let opened = Tail::open(self.journal.as_ref(), from, through + 1);
             if let Some(tail) = unless_away(opened)? {
                 self.side = Side::Reading(tail);
             }
@@ -193,10 +194,7 @@ impl Output {
         if !self.pending.is_empty() {
             return Ok(false);
         }
-        let Some(tail) = self.tail()? else {
-            return Ok(false);
-        };
-        let next = tail.peek(Duration::ZERO)?;
+        let next = self.peek(Duration::ZERO)?;
         Ok(next.is_some_and(|next| next.last >= sequence))
     }
 
@@ -209,10 +207,7 @@ impl Output {
         if !self.pending.is_empty() {
             return Ok(None);
         }
-        let Some(tail) = self.tail()? else {
-            return Ok(None);
-        };
-        Ok(tail.peek(Duration::ZERO)?.map(|next| next.first))
+        Ok(self.peek(Duration::ZERO)?.map(|next| next.first))
     }
 
     /// Reads the stream to its end, then writes what is pending: from here on this engine writes.
@@ -237,11 +232,11 @@ impl Output {
             // With nothing pending, a further group in the count is one this engine cannot know.
             let wait =
                 Duration::from_millis(if tail.position() < end { TAKE_OVER_POLL_MS } else { 0 });
-            let found = tail.peek(wait)?.is_some();
-            let is_read = tail.position() >= end;
+            let found = self.peek(wait)?.is_some();
             if found && self.pending.is_empty() {
                 return Ok(TakeOver::Ahead);
             }
+            let is_read = self.tail()?.is_none_or(|tail| tail.position() >= end);
             if !found && is_read {
                 break;
             }
@@ -251,7 +246,7 @@ impl Output {
         }
         self.beyond = self.beyond();
         self.side = Side::Writing;
-        self.reading_resumes = (!self.exclusive).then_some(self.through_position);
+        self.reading_resumes = (!self.exclusive).then_some((self.through_position, self.through));
         while let Some(pending) = self.pending.pop_front() {
             self.pending_bytes -= pending.bytes.len() as u64;
             self.append(pending.first, pending.last, &pending.bytes)?;
@@ -259,7 +254,9 @@ impl Output {
         Ok(TakeOver::Done)
     }
 
-    /// Stops writing: what was written so far is made durable, and reading goes on behind it.
+    /// Stops writing: what was written so far is made durable, and reading goes on where this engine
+    /// began to write. What it wrote itself is read again, as every reader reads it: another engine's
+    /// later groups may stand before it, and count for nobody then.
     ///
     /// # Errors
     /// Errors of the journal.
@@ -268,11 +265,23 @@ impl Output {
             return Ok(());
         }
         self.journal.sync(Stream::Events)?;
-        let from = self.resume_position();
-        self.side = Side::Resuming(from);
-        self.reading_resumes = None;
+        let resumes = self.reading_resumes.take();
+        let (from, through) = resumes.unwrap_or((self.through_position, self.through));
+        self.side = Side::Resuming { from, through };
         self.through_position = from;
         Ok(())
+    }
+
+    /// The next group of the stream that was neither compared nor written by this engine.
+    fn peek(&mut self, wait: Duration) -> Result<Option<&TailGroup>, EngineError> {
+        let through = self.through;
+        let Some(tail) = self.tail()? else {
+            return Ok(None);
+        };
+        while tail.peek(wait)?.is_some_and(|next| next.last <= through) {
+            tail.take();
+        }
+        tail.peek(Duration::ZERO)
     }
 
     fn append(&mut self, first: u64, last: u64, bytes: &[u8]) -> Result<(), EngineError> {
@@ -305,17 +314,16 @@ impl Output {
         bytes: &[u8],
         wait: Duration,
     ) -> Result<bool, EngineError> {
-        let Some(tail) = self.tail()? else {
-            return Ok(false);
-        };
-        let Some(next) = tail.peek(wait)? else {
+        let Some(next) = self.peek(wait)? else {
             return Ok(false);
         };
         compare(next, first, last, bytes)?;
         let position = next.position;
-        tail.take();
         self.through = last;
         self.through_position = position;
+        if let Side::Reading(tail) = &mut self.side {
+            tail.take();
+        }
         Ok(true)
     }
 }

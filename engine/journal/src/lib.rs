@@ -29,8 +29,10 @@ pub mod embedded;
 pub mod kafka;
 pub mod memory;
 pub mod storage;
+pub mod turbulent;
 
 mod bell;
+mod lanes;
 mod outage;
 mod pacing;
 mod seeded;
@@ -43,6 +45,7 @@ pub use embedded::{EmbeddedConfig, EmbeddedJournal, WriteMode};
 pub use kafka::{KafkaConfig, KafkaJournal};
 pub use memory::MemoryJournal;
 pub use outage::{once_there, unless_away};
+pub use turbulent::TurbulentJournal;
 
 /// The four streams of an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

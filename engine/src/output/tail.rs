@@ -10,6 +10,11 @@ use journal::{Group, Journal, JournalError, Position, Reader, Stream, Visibility
 
 use crate::EngineError;
 
+/// One wait for a group that is known to be there.
+pub(crate) const KNOWN_GROUP_POLL_MS: u64 = 100;
+/// So many of them before giving up.
+pub(crate) const KNOWN_GROUP_POLLS_MAX: u32 = 300;
+
 /// Reads `events` forward, giving only the groups that are next in the count.
 pub(crate) struct Tail {
     /// The stream.
@@ -116,6 +121,24 @@ impl Tail {
         Ok(self.peeked.as_ref())
     }
 
+    /// The next group in the count that stands before `end`, which is durable: a reader may fall behind
+    /// what is there, so it is waited for. It stays until taken.
+    ///
+    /// # Errors
+    /// Errors of the journal, records that are no events groups, and a reader that comes no further.
+    pub(crate) fn peek_before(&mut self, end: Position) -> Result<Option<&TailGroup>, EngineError> {
+        let wait = Duration::from_millis(KNOWN_GROUP_POLL_MS);
+        let mut polls = 0;
+        while self.peeked.is_none() && self.reader.position() < end {
+            match self.reader.poll(wait)? {
+                Some(group) => self.admit(group)?,
+                None if polls < KNOWN_GROUP_POLLS_MAX => polls += 1,
+                None => return Err(stalled("events")),
+            }
+        }
+        Ok(self.peeked.as_ref().filter(|group| group.position < end))
+    }
+
     /// Takes the group that was peeked.
     pub(crate) fn take(&mut self) -> Option<TailGroup> {
         self.peeked.take()
@@ -155,4 +178,12 @@ impl Tail {
             },
         }
     }
+}
+
+/// A stream that does not give what is known to be there.
+pub(crate) fn stalled(stream: &str) -> EngineError {
+    EngineError::Journal(JournalError::Unavailable {
+        place: format!("stream {stream}"),
+        cause: "no group came although the end is not reached".to_owned(),
+    })
 }
