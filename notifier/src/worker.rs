@@ -217,7 +217,7 @@ impl Notifier {
             }
             // What the active notifier settles need not be kept.
             session.forget_settled();
-        } else if !session.fold.drafts.is_empty() {
+        } else if !session.fold.drafts.is_empty() && self.has_provider(session) {
             self.settle(session, stop)?;
         } else if !self.config.exclusive {
             self.beat(session)?;
@@ -240,6 +240,15 @@ impl Notifier {
             self.append(session, &DeliveryRecord::Epoch { epoch, notifier: self.instance })?;
         }
         Ok(())
+    }
+
+    /// Takes the provider over from whoever was active before; false while that cannot be done.
+    fn has_provider(&self, session: &Session) -> bool {
+        let taken = self.provider.take_over(session.ledger.epoch());
+        if let Err(error) = &taken {
+            self.status.set_trouble(Some(error.to_string()));
+        }
+        taken.is_ok()
     }
 
     /// Reads events until there are none, or enough to do. True when any came.
