@@ -249,9 +249,13 @@ fn outbox(settings: &Settings) -> Result<Box<dyn notifier::SmsProvider>, Trouble
                 .to_owned(),
         ));
     }
-    let outbox = notifier::FileOutbox::open(&settings.sms.outbox_dir).map_err(|error| {
-        format!("sms.outbox_dir {}: {error}", settings.sms.outbox_dir.display())
-    })?;
+    let folder = &settings.sms.outbox_dir;
+    let opened = if settings.is_exclusive() {
+        notifier::FileOutbox::open(folder)
+    } else {
+        notifier::FileOutbox::open_shared(folder)
+    };
+    let outbox = opened.map_err(|error| format!("sms.outbox_dir {}: {error}", folder.display()))?;
     Ok(Box::new(outbox))
 }
 

@@ -230,7 +230,7 @@ impl Notifier {
             // What the active notifier settles need not be kept.
             let Session { deliveries, fold, .. } = session;
             fold.forget(|id| deliveries.ledger().is_owed(id));
-        } else if !session.fold.drafts.is_empty() {
+        } else if !session.fold.drafts.is_empty() && self.has_provider(session) {
             self.settle(session, stop)?;
         } else if !self.config.exclusive {
             self.beat(session)?;
@@ -253,6 +253,15 @@ impl Notifier {
             self.append(session, &DeliveryRecord::Epoch { epoch, notifier: self.instance })?;
         }
         Ok(())
+    }
+
+    /// Takes the provider over from whoever was active before; false while that cannot be done.
+    fn has_provider(&self, session: &Session) -> bool {
+        let taken = self.provider.take_over(session.deliveries.ledger().epoch());
+        if let Err(error) = &taken {
+            self.status.set_trouble(Some(error.to_string()));
+        }
+        taken.is_ok()
     }
 
     /// Reads events until there are none, or enough to do. True when any came.
