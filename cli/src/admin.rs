@@ -7,6 +7,7 @@ use vault::Secrets;
 
 use crate::End;
 use crate::http::Client;
+use crate::migrate;
 use crate::options::{AdminOptions, AdminVerb, OperatorOptions};
 use crate::topics;
 use crate::trouble::Trouble;
@@ -25,6 +26,7 @@ pub(crate) fn admin(options: AdminOptions) -> End {
 fn perform(verb: AdminVerb) -> Result<String, Trouble> {
     let done = match verb {
         AdminVerb::Topics(verb) => return topics::topics(&verb),
+        AdminVerb::Migrate(options) => return migrate::migrate(&options),
         AdminVerb::Secrets { output } => make_secrets(&output),
         AdminVerb::OperatorToken { secrets, name, roles, days } => {
             make_operator_token(&secrets, &name, &roles, days)

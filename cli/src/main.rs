@@ -7,6 +7,7 @@ mod admin;
 mod config;
 mod dev;
 mod http;
+mod migrate;
 mod options;
 mod process;
 mod publisher;

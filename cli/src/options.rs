@@ -87,8 +87,11 @@ pub(crate) struct ValidateOptions {
 #[derive(Debug, Args)]
 pub(crate) struct ReplayOptions {
     /// The data directory of a stopped server.
-    #[arg(long, default_value = "data")]
+    #[arg(long, default_value = "data", conflicts_with = "config")]
     pub(crate) data: PathBuf,
+    /// The configuration of an installation on Kafka; it may be running.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
     /// Print the result as one line of JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -128,6 +131,17 @@ pub(crate) enum TopicsVerb {
     Create(ConfigOptions),
     /// Check that every topic is there and breaks no promise.
     Check(ConfigOptions),
+}
+
+/// `slotline admin migrate`
+#[derive(Debug, Args)]
+pub(crate) struct MigrateOptions {
+    /// The data directory of the stopped installation; it is only read.
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// The configuration of the new one, with journal_kind = "kafka".
+    #[arg(long)]
+    pub(crate) config: PathBuf,
 }
 
 /// The commands of `slotline admin`.
@@ -205,6 +219,8 @@ pub(crate) enum AdminVerb {
     /// Make or check the topics of an installation on Kafka.
     #[command(subcommand)]
     Topics(TopicsVerb),
+    /// Carry a stopped installation of one machine into an empty one on Kafka.
+    Migrate(MigrateOptions),
     /// Let an engine go on that halted because the journal's time is far ahead of its own clock.
     AcceptTime {
         #[command(flatten)]

@@ -4,6 +4,7 @@
 //! finishes what it began, then the engine writes its events and a checkpoint, then the journal closes.
 
 mod checks;
+mod confirmations;
 mod part;
 mod streams;
 
@@ -20,6 +21,7 @@ use crate::config::Settings;
 use crate::publisher::Publisher;
 use crate::trouble::Trouble;
 use checks::Board;
+use confirmations::KafkaTopic;
 use part::Part;
 pub(crate) use streams::Streams;
 
@@ -220,6 +222,10 @@ fn start_notifier(
         Arc::clone(vault),
         outbox(settings)?,
     )?;
+    let notifier = match streams {
+        Streams::Embedded(_) => notifier,
+        Streams::Kafka(_) => notifier.publish_to(Box::new(KafkaTopic::open(&settings.kafka)?)),
+    };
     let _ = board.notifier.set(notifier.status());
     let run = move |stop: Arc<_>| notifier.run(&stop).map_err(|error| error.to_string());
     Ok(Part::start("notifier", run)?)
