@@ -217,6 +217,16 @@ impl Connection {
                 });
             }
             std::thread::sleep(Duration::from_millis(50));
+            self.look_for_leader(topic);
+        }
+    }
+
+    /// Asks who leads a topic. The client library does that by itself for topics that it writes or
+    /// reads; of any other it remembers a leader that is gone for minutes, and gives up at once.
+    fn look_for_leader(&self, topic: &str) {
+        let attempt = Duration::from_millis(ATTEMPT_MS);
+        if let Err(error) = self.producer.client().fetch_metadata(Some(topic), attempt) {
+            tracing::debug!(%error, topic, "kafka client");
         }
     }
 

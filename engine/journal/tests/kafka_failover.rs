@@ -1,0 +1,53 @@
+//! The journal on three real brokers, one of which dies: what was acknowledged stays, writes go on, and
+//! every stream can be asked for again, also one that this process neither writes nor reads.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::time::{Duration, Instant};
+
+use broker::{Cluster, ClusterOptions};
+use journal::kafka::{KafkaConfig, KafkaJournal, create_topics};
+use journal::{Journal, Position, Stream, Visibility, once_there};
+
+/// Far more than the cluster needs to choose another leader, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The broker that leads the stream's only partition.
+fn leader(cluster: &Cluster, stream: Stream) -> u8 {
+    let topic = format!("slotline.{}", stream.name());
+    let told = cluster.tool("topics", &["--describe", "--topic", &topic]).unwrap();
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    let (_, rest) = told.split_once("Leader: ").expect(&told);
+    rest.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn every_stream_is_found_again_when_a_broker_has_died() {
+    let cluster = Cluster::start(ClusterOptions { nodes: 3, ..Default::default() }).unwrap();
+    let config =
+        KafkaConfig { bootstrap_servers: cluster.bootstrap().to_owned(), ..KafkaConfig::default() };
+    create_topics(&config).unwrap();
+    let journal = KafkaJournal::open(config).unwrap();
+    for stream in Stream::ALL {
+        assert_eq!(journal.durable_end(stream).unwrap(), Position(0));
+    }
+    journal.append(Stream::Commands, &[b"before"]).unwrap();
+
+    let dead = leader(&cluster, Stream::Events);
+    cluster.kill_node(dead).unwrap();
+    let began = Instant::now();
+    // Enough for the client to learn that the broker is gone.
+    while began.elapsed() < Duration::from_secs(6) {
+        journal.append(Stream::Commands, &[b"meanwhile"]).unwrap();
+    }
+    for stream in Stream::ALL {
+        let expired = || began.elapsed() > PATIENCE;
+        let end = once_there(&expired, || journal.durable_end(stream)).unwrap();
+        let end = end.unwrap_or_else(|| panic!("{}: still out of reach", stream.name()));
+        assert_eq!(end > Position(0), stream == Stream::Commands, "{}", stream.name());
+        println!("{}: found again {:?} after the death", stream.name(), began.elapsed());
+    }
+    let mut reader = journal.reader(Stream::Commands, Position(0), Visibility::Durable).unwrap();
+    let first = reader.poll(PATIENCE).unwrap().expect("the first group");
+    assert!(first.records.iter().eq([&b"before"[..]]));
+    journal.close();
+}
