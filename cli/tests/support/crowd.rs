@@ -6,6 +6,19 @@ use std::process::{Child, Stdio};
 
 use super::{Home, Server, binary, wait_until};
 
+/// Where a crowd goes.
+#[derive(Clone, Copy)]
+pub struct Stage<'a> {
+    /// The citizens' listeners of one gateway or several.
+    pub publics: &'a [String],
+    /// An operator's listener.
+    pub operator: &'a str,
+    /// Its token.
+    pub token: &'a str,
+    /// Where texts are written.
+    pub outbox: &'a Path,
+}
+
 /// How many people, and how fast they come.
 #[derive(Clone, Copy)]
 pub struct CrowdSize {
@@ -31,6 +44,17 @@ impl Crowd {
         size: CrowdSize,
         people_seed: u64,
     ) -> Crowd {
+        let stage = Stage {
+            publics: std::slice::from_ref(&server.public),
+            operator: &server.operator,
+            token: &server.token,
+            outbox: &home.outbox,
+        };
+        Crowd::on(stage, folder, size, people_seed)
+    }
+
+    /// The same against any number of gateways.
+    pub fn on(stage: Stage<'_>, folder: &Path, size: CrowdSize, people_seed: u64) -> Crowd {
         let (record, report) = (folder.join("record"), folder.join("report.txt"));
         let output = File::create(&report).unwrap();
         let seconds = size.people / size.rate;
@@ -40,12 +64,12 @@ impl Crowd {
             .args(["--duration", &format!("{seconds}s"), "--seed", &people_seed.to_string()])
             .args(["--attempts", "200", "--duplicate-share", "0.1", "--rival-share", "0.02"])
             .args(["--move-share", "0.1", "--cancel-share", "0.1", "--connections", "64"])
-            .args(["--public", &server.public, "--operator", &server.operator])
-            .args(["--operator-token", &server.token])
+            .args(stage.publics.iter().flat_map(|public| ["--public", public]))
+            .args(["--operator", stage.operator, "--operator-token", stage.token])
             .arg("--record")
             .arg(&record)
             .arg("--outbox")
-            .arg(&home.outbox)
+            .arg(stage.outbox)
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .stdin(Stdio::null())

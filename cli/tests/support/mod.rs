@@ -6,6 +6,8 @@
 
 pub mod cluster;
 pub mod crowd;
+pub mod fleet;
+pub mod world;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -134,13 +136,7 @@ impl Server {
     /// Starts a command and waits for its line; the line otherwise.
     pub fn from(mut command: Command) -> Result<Server, String> {
         let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let Ok(ready) = serde_json::from_str::<serde_json::Value>(&line) else {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(line);
-        };
+        let ready = ready_line(&mut child)?;
         let text = |key: &str| ready[key].as_str().unwrap_or("").to_owned();
         let (public, operator, token) = (text("public"), text("operator"), text("operator_token"));
         Ok(Server { child, public, operator, token })
@@ -154,8 +150,7 @@ impl Server {
 
     /// SIGTERM, and the exit code.
     pub fn stop(mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        signal(self.child.id(), "TERM");
         self.child.wait().unwrap()
     }
 
@@ -166,19 +161,41 @@ impl Server {
 
     /// Status and body of a call.
     pub fn call(&self, method: &str, url: &str, body: &str, headers: &[&str]) -> (u16, String) {
-        let mut command = Command::new("curl");
-        command.args(["-s", "-m", "60", "-o", "-", "-w", "\n%{http_code}", "-X", method, url]);
-        for header in headers {
-            command.args(["-H", header]);
-        }
-        if !body.is_empty() {
-            command.args(["--data-binary", body]);
-        }
-        let output = command.output().expect("curl");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let (body, status) = text.rsplit_once('\n').unwrap_or(("", "0"));
-        (status.parse().unwrap_or(0), body.to_owned())
+        call(method, url, body, headers)
     }
+}
+
+/// Status and body of a call; status 0 where no answer came.
+pub fn call(method: &str, url: &str, body: &str, headers: &[&str]) -> (u16, String) {
+    let mut command = Command::new("curl");
+    command.args(["-s", "-m", "60", "-o", "-", "-w", "\n%{http_code}", "-X", method, url]);
+    for header in headers {
+        command.args(["-H", header]);
+    }
+    if !body.is_empty() {
+        command.args(["--data-binary", body]);
+    }
+    let output = command.output().expect("curl");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (body, status) = text.rsplit_once('\n').unwrap_or(("", "0"));
+    (status.parse().unwrap_or(0), body.to_owned())
+}
+
+/// Waits for the line that a process prints once it is ready. What it printed instead, if it is another.
+pub fn ready_line(child: &mut Child) -> Result<serde_json::Value, String> {
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    serde_json::from_str(&line).map_err(|_| {
+        let _ = child.kill();
+        let _ = child.wait();
+        line
+    })
+}
+
+/// Sends a signal to a process of ours.
+pub fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
+    assert!(sent.unwrap().success(), "kill -{name} {pid}");
 }
 
 impl Drop for Server {

@@ -1,0 +1,14 @@
+//! The product as separate processes on a real Kafka broker: the whole path, every way in which a start
+//! fails, outages, takeovers.
+//!
+//! One broker serves all tests that do not stop it, each under a topic prefix of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod outages;
+mod path;
+mod starts;
+mod takeovers;

@@ -1,0 +1,86 @@
+//! One person's way through two gateways, to the text message.
+
+use std::fs;
+
+use crate::support::fleet::{Fleet, Kind};
+use crate::support::world::{Person, furnish};
+use crate::support::{Folder, call, wait_until};
+
+#[test]
+fn a_person_goes_from_one_gateway_to_another_and_nobody_can_tell() {
+    let folder = Folder::new("separate-path");
+    let fleet = Fleet::new(&folder.0, broker::shared(1), "path.");
+    let (engine, notifier, gateways) = fleet.start_all(&["gateway-a", "gateway-b"]);
+    let [a, b] = &gateways[..] else { panic!("two gateways") };
+    let people: Vec<Person> = (1..=20).map(Person::numbered).collect();
+    furnish(&a.operator, &fleet.token, &people);
+    wait_until("the other gateway knows the roster", || people[0].log_in(&b.public).0 == 201);
+
+    for (person, slot) in people.iter().zip((0..3).cycle()) {
+        let here = person.session(&a.public);
+        let (status, registered) = here.register();
+        assert_eq!(status, 201, "{registered}");
+        // At once, at the other gateway, by a login of its own and by the first token.
+        let (status, welcome) = person.log_in(&b.public);
+        assert_eq!((status, &welcome["has_intent"]), (201, &true.into()), "{welcome}");
+        let there = here.at(&b.public);
+        let (status, intent) = there.get("/v1/intents/mine");
+        assert_eq!((status, &intent["intent"]["name"]), (200, &"王小明".into()), "{intent}");
+        let (status, booked) = there.book(slot, "first", 20);
+        assert_eq!((status, &booked["booking"]["slot"]), (201, &slot.into()), "{booked}");
+        let (status, mine) = here.get("/v1/bookings/mine?period=2");
+        assert_eq!((status, &mine["booking"]["slot"]), (200, &slot.into()), "{mine}");
+        let receipt = booked["receipt"].as_str().unwrap();
+        let (status, outcome) = here.get(&format!("/v1/requests/{receipt}?wait=20"));
+        assert_eq!((status, &outcome["outcome"]), (200, &"confirmed".into()), "{outcome}");
+        assert_eq!(here.book(slot, "first", 20), (201, booked), "a retry meets the first answer");
+    }
+
+    wait_until("every text is written", || texts(&fleet).len() == people.len());
+    let text = &texts(&fleet)[0];
+    assert!(text.contains("0912345678") && text.contains("測試醫院"), "{text}");
+
+    let confirmations = format!("{}/v1/confirmations", b.operator);
+    let bearer = format!("authorization: Bearer {}", fleet.token);
+    let (status, lines) = call("GET", &confirmations, "", &[&bearer]);
+    assert_eq!((status, lines.lines().count()), (200, people.len()), "{lines}");
+
+    for member in [&engine, &notifier, a, b] {
+        assert!(
+            member.remark("journal").starts_with("durability: single_broker"),
+            "{}",
+            member.name
+        );
+        let stored = member.metric("slotline_journal_stored_bytes{stream=\"events\"}");
+        assert!(stored.is_some_and(|bytes| bytes > 0.0), "{}: {stored:?}", member.name);
+        assert_eq!(
+            member.metric("slotline_journal_durability{class=\"single_broker\"}"),
+            Some(1.0)
+        );
+    }
+    assert_eq!(
+        (engine.remark("engine"), notifier.remark("notifier")),
+        ("active".into(), "active".into())
+    );
+    for (member, stream) in [(&engine, "events"), (&notifier, "deliveries"), (a, "commands")] {
+        let groups =
+            member.metric(&format!("slotline_journal_groups_total{{stream=\"{stream}\"}}"));
+        assert!(groups.is_some_and(|groups| groups > 0.0), "{}: {groups:?}", member.name);
+    }
+
+    for member in gateways {
+        member.stop();
+    }
+    notifier.stop();
+    engine.stop();
+    let again = fleet.start(Kind::Engine, "engine");
+    again.wait_for_remark("engine", "active");
+    again.stop();
+}
+
+/// The lines of the outbox.
+fn texts(fleet: &Fleet) -> Vec<String> {
+    let Ok(files) = fs::read_dir(&fleet.outbox) else { return Vec::new() };
+    let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap_or_default());
+    texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}

@@ -1,0 +1,181 @@
+//! Every way in which a start fails: in time, with an exit code that says whose fault it is, and in words
+//! that name the setting.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use broker::{Cluster, ClusterOptions, Security};
+
+use crate::support::fleet::{Fleet, Kind};
+use crate::support::{Folder, binary};
+
+/// A start that cannot succeed has said why by then.
+const LIMIT: Duration = Duration::from_secs(10);
+/// The configuration is to blame: a service manager need not try again.
+const CONFIGURATION: i32 = 78;
+/// Something else is: it may.
+const FAILED: i32 = 1;
+
+/// Launches every kind of process and demands the same end of each.
+fn assert_ends(fleet: &Fleet, what: &str, code: i32, words: &[&str]) {
+    let kinds = [Kind::Gateway, Kind::Engine, Kind::Notifier];
+    let launched = kinds.map(|kind| (kind, fleet.launch(kind, &format!("{what}-{}", kind.verb()))));
+    for (kind, process) in launched {
+        let (ended, took, said) = process.end(LIMIT);
+        assert_eq!(ended, Some(code), "{what}, {}, after {took:?}: {said}", kind.verb());
+        for word in words {
+            assert!(said.contains(word), "{what}, {}: no {word:?} in: {said}", kind.verb());
+        }
+    }
+}
+
+fn nowhere(folder: &Path, bootstrap: &str) -> Fleet {
+    Fleet::unmade(folder, bootstrap, "nowhere.")
+}
+
+#[test]
+fn a_broker_that_cannot_be_reached_ends_the_start_in_time() {
+    let folder = Folder::new("separate-unreachable");
+    // Nobody listens here: the port was free a moment ago.
+    let closed = format!("127.0.0.1:{}", crate::support::free_port());
+    // Somebody takes connections here, and never says a word.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let deaf = silent.local_addr().unwrap().to_string();
+    let rows = [
+        ("closed", closed.as_str(), &["kafka.bootstrap_servers", "no broker answered"][..]),
+        ("deaf", deaf.as_str(), &["kafka.bootstrap_servers", "no broker answered"]),
+        ("unknown", "no-such-host.invalid:9092", &["kafka.bootstrap_servers", "no-such-host"]),
+    ];
+    // Side by side: each takes the whole time.
+    std::thread::scope(|scope| {
+        for (what, bootstrap, words) in rows {
+            let folder = folder.0.join(what);
+            scope.spawn(move || assert_ends(&nowhere(&folder, bootstrap), what, FAILED, words));
+        }
+    });
+}
+
+#[test]
+fn topics_that_are_missing_or_break_a_promise_are_named() {
+    let folder = Folder::new("separate-topics");
+    let cluster = broker::shared(1);
+    let missing = Fleet::unmade(&folder.0.join("missing"), cluster.bootstrap(), "missing.");
+    assert_ends(&missing, "missing", CONFIGURATION, &["missing.commands", "admin topics create"]);
+    let checked = missing.admin(&["topics", "check"]);
+    assert_eq!(checked.status.code(), Some(CONFIGURATION), "{checked:?}");
+
+    let short = Fleet::new(&folder.0.join("short"), cluster, "short.");
+    alter(cluster, "short.commands", "retention.ms=60000");
+    assert_ends(&short, "short", CONFIGURATION, &["short.commands", "retention.ms"]);
+
+    // What is fit for one broker is not what `replicated` promises.
+    let mut alone = Fleet::new(&folder.0.join("alone"), cluster, "alone.");
+    alone.set("KAFKA__DURABILITY", "replicated");
+    assert_ends(&alone, "alone", CONFIGURATION, &["alone.commands", "replication factor"]);
+
+    let dated = Fleet::new(&folder.0.join("dated"), cluster, "dated.");
+    alter(cluster, "dated.events", "message.timestamp.type=CreateTime");
+    assert_ends(&dated, "dated", CONFIGURATION, &["dated.events", "message.timestamp.type"]);
+}
+
+fn alter(cluster: &Cluster, topic: &str, setting: &str) {
+    let words =
+        ["--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", setting];
+    let altered = cluster.tool("configs", &words).unwrap();
+    assert!(altered.status.success(), "{altered:?}");
+}
+
+#[test]
+fn wrong_credentials_are_told_from_a_wrong_protocol() {
+    let folder = Folder::new("separate-credentials");
+    let options = ClusterOptions { security: Security::SaslPlaintext, ..ClusterOptions::default() };
+    let cluster = Cluster::start(options).unwrap();
+    let secrets: Vec<(String, String)> = cluster.client_properties().unwrap();
+    let fleet = |name: &str, changed: &[(&str, &str)]| {
+        let mut fleet = Fleet::unmade(&folder.0.join(name), cluster.bootstrap(), "sasl.");
+        for (key, value) in &secrets {
+            let key = key.replace('.', "_");
+            let change = changed.iter().find(|(own, _)| *own == key);
+            let value = change.map_or(value.as_str(), |(_, changed)| changed);
+            fleet.set(&format!("KAFKA__CLIENT__{}", key.to_uppercase()), value);
+        }
+        fleet
+    };
+    let right = fleet("right", &[]);
+    right.make_topics();
+    right.start(Kind::Engine, "engine").stop();
+
+    let wrong = [("sasl_password", "007")];
+    let words = ["kafka.client.sasl_password", "refuses these credentials"];
+    assert_ends(&fleet("password", &wrong), "password", CONFIGURATION, &words);
+    let wrong = [("security_protocol", "PLAINTEXT")];
+    let words = ["kafka.client.security_protocol", "no broker answered"];
+    assert_ends(&fleet("protocol", &wrong), "protocol", FAILED, &words);
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused_before_anything_is_asked() {
+    let folder = Folder::new("separate-settings");
+    type Change = fn(&mut Fleet);
+    let rows: [(&str, Change, &[&str]); 5] = [
+        (
+            "embedded",
+            |fleet| fleet.set("JOURNAL_KIND", "embedded"),
+            &["journal_kind", "slotline run"],
+        ),
+        ("key", |fleet| fleet.set("KAFKA__CLIENT__ACKS", "1"), &["kafka.client", "acks"]),
+        (
+            "number",
+            |fleet| fleet.set("KAFKA__GROUPS_IN_FLIGHT_MAX", "6"),
+            &["groups_in_flight_max"],
+        ),
+        ("word", |fleet| fleet.set("KAFKA__DURABILITY", "perhaps"), &["durability"]),
+        ("misspelt", |fleet| fleet.set("KAFKA__SERVERS", "x:1"), &["servers"]),
+    ];
+    for (what, change, words) in rows {
+        let mut fleet = nowhere(&folder.0.join(what), "127.0.0.1:1");
+        change(&mut fleet);
+        assert_ends(&fleet, what, CONFIGURATION, words);
+    }
+}
+
+#[test]
+fn an_engine_needs_no_secrets_and_the_others_do() {
+    let folder = Folder::new("separate-secrets");
+    let fleet = Fleet::new(&folder.0, broker::shared(1), "secrets.");
+    std::fs::remove_file(&fleet.secrets).unwrap();
+    for kind in [Kind::Gateway, Kind::Notifier] {
+        let (ended, _, said) = fleet.launch(kind, kind.verb()).end(LIMIT);
+        assert_eq!(ended, Some(CONFIGURATION), "{said}");
+        assert!(said.contains("secrets"), "{said}");
+    }
+    let engine = fleet.start(Kind::Engine, "engine");
+    engine.wait_for_remark("engine", "active");
+    engine.stop();
+}
+
+#[test]
+fn validate_looks_at_the_file_and_where_asked_at_the_topics() {
+    let folder = Folder::new("separate-validate");
+    let cluster = broker::shared(1);
+    let made = Fleet::new(&folder.0.join("made"), cluster, "validate.");
+    let unmade = Fleet::unmade(&folder.0.join("unmade"), cluster.bootstrap(), "unmade.");
+    let away = nowhere(&folder.0.join("away"), "127.0.0.1:1");
+    let rows: [(&Fleet, bool, i32, &str); 5] = [
+        (&made, false, 0, "usable"),
+        (&made, true, 0, "topics are as they must be"),
+        (&unmade, false, 0, "usable"),
+        (&unmade, true, CONFIGURATION, "unmade.commands"),
+        (&away, true, CONFIGURATION, "kafka.bootstrap_servers"),
+    ];
+    for (fleet, environment, code, word) in rows {
+        let mut command = binary();
+        command.arg("validate").args(environment.then_some("--environment"));
+        let output = command.arg(&fleet.config).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(word), "no {word:?} in: {said}");
+    }
+}

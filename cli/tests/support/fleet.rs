@@ -1,0 +1,306 @@
+//! Separate processes on a Kafka cluster: gateways, engines, notifiers, started and ended one by one.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use broker::Cluster;
+use serde_json::Value;
+
+use super::{PATIENCE, binary, call, ready_line, signal, wait_until};
+
+/// A kind of process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Gateway,
+    Engine,
+    Notifier,
+}
+
+impl Kind {
+    /// As on the command line.
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Kind::Gateway => "gateway",
+            Kind::Engine => "engine",
+            Kind::Notifier => "notifier",
+        }
+    }
+}
+
+/// An installation: one configuration, one file of secrets, the topics under one prefix.
+pub struct Fleet {
+    pub folder: PathBuf,
+    pub config: PathBuf,
+    pub secrets: PathBuf,
+    pub outbox: PathBuf,
+    pub token: String,
+    /// In the environment of every process.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Fleet {
+    /// An installation without topics. Takeovers are quick, so that tests are.
+    pub fn unmade(folder: &Path, bootstrap: &str, prefix: &str) -> Fleet {
+        fs::create_dir_all(folder).unwrap();
+        let (config, secrets) = (folder.join("kafka.toml"), folder.join("secrets.toml"));
+        let outbox = folder.join("outbox");
+        let made = binary().args(["admin", "secrets", "--output"]).arg(&secrets).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let made = binary()
+            .args(["admin", "operator-token", "--name", "test", "--role", "admin", "--secrets"])
+            .arg(&secrets)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let text = format!(
+            r#"
+journal_kind = "kafka"
+data_dir = "{data}"
+secrets_file = "{secrets}"
+[listen]
+public = "127.0.0.1:0"
+operator = "127.0.0.1:0"
+[kafka]
+bootstrap_servers = "{bootstrap}"
+topic_prefix = "{prefix}"
+durability = "single_broker"
+[engine]
+pulse_interval_ms = 200
+takeover_ms = 1500
+[notifier]
+takeover_ms = 2000
+[sms]
+plaintext_outbox = true
+outbox_dir = "{outbox}"
+"#,
+            data = folder.join("data").display(),
+            secrets = secrets.display(),
+            outbox = outbox.display(),
+        );
+        fs::write(&config, text).unwrap();
+        Fleet {
+            folder: folder.to_owned(),
+            config,
+            secrets,
+            outbox,
+            token: String::from_utf8(made.stdout).unwrap().trim().to_owned(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// An installation with its topics, on one broker.
+    pub fn new(folder: &Path, cluster: &Cluster, prefix: &str) -> Fleet {
+        let fleet = Fleet::unmade(folder, cluster.bootstrap(), prefix);
+        fleet.make_topics();
+        fleet
+    }
+
+    /// Makes the topics.
+    pub fn make_topics(&self) {
+        let made = self.admin(&["topics", "create"]);
+        assert!(made.status.success(), "{made:?}");
+    }
+
+    /// A setting of every process, as in the configuration: `KAFKA__DELIVERY_TIMEOUT_MS`.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.environment.push((format!("SLOTLINE__{key}"), value.to_owned()));
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = binary();
+        command.args(words).arg("--config").arg(&self.config);
+        command.envs(self.environment.iter().map(|(key, value)| (key, value)));
+        command
+    }
+
+    /// Runs `slotline admin … --config` to its end.
+    pub fn admin(&self, words: &[&str]) -> Output {
+        self.command(&[&["admin"], words].concat()).output().unwrap()
+    }
+
+    /// Runs `slotline replay --config` and gives what it found.
+    pub fn replay(&self) -> (ExitStatus, Value) {
+        let output = self.command(&["replay", "--json"]).output().unwrap();
+        let found = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        (output.status, found)
+    }
+
+    /// Launches a process of this name, and does not wait. Names have folders of their own; a process that
+    /// takes the name of an earlier one continues there.
+    pub fn launch(&self, kind: Kind, name: &str) -> Launched {
+        let log = self.folder.join(format!("{name}.log"));
+        let file = File::options().create(true).append(true).open(&log).unwrap();
+        let child = self
+            .command(&[kind.verb(), "--json"])
+            .env("SLOTLINE__DATA_DIR", self.folder.join(name))
+            .stdout(Stdio::piped())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Launched { name: name.to_owned(), process: Held(child), log }
+    }
+
+    /// Starts a process of this name, and waits until it is ready.
+    pub fn start(&self, kind: Kind, name: &str) -> Member {
+        self.launch(kind, name).ready()
+    }
+
+    /// An engine that is the active one, a notifier that is, and gateways of these names.
+    pub fn start_all(&self, gateways: &[&str]) -> (Member, Member, Vec<Member>) {
+        let engine = self.launch(Kind::Engine, "engine");
+        let notifier = self.launch(Kind::Notifier, "notifier");
+        let launched: Vec<Launched> =
+            gateways.iter().map(|name| self.launch(Kind::Gateway, name)).collect();
+        let (engine, notifier) = (engine.ready(), notifier.ready());
+        let gateways = launched.into_iter().map(Launched::ready).collect();
+        (engine, notifier, gateways)
+    }
+}
+
+/// A process that ends with this value.
+struct Held(Child);
+
+impl Held {
+    /// Its status when it ends within this time; it is killed otherwise.
+    fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let begin = Instant::now();
+        while begin.elapsed() < limit {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.kill();
+        None
+    }
+
+    fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A process that may not be ready yet.
+pub struct Launched {
+    name: String,
+    process: Held,
+    log: PathBuf,
+}
+
+impl Launched {
+    /// Waits until it says that it is ready.
+    pub fn ready(mut self) -> Member {
+        let told = ready_line(&mut self.process.0);
+        let log = || fs::read_to_string(&self.log).unwrap_or_default();
+        let told = told.unwrap_or_else(|line| {
+            panic!("{} is not ready: {line:?}; its log:\n{}", self.name, log())
+        });
+        let text = |key: &str| told[key].as_str().unwrap_or("").to_owned();
+        let (public, operator) = (text("public"), text("operator"));
+        Member { name: self.name, process: self.process, log: self.log, public, operator }
+    }
+
+    /// Waits until it ends by itself, at most this long; exit code, time taken, and what it said.
+    pub fn end(mut self, limit: Duration) -> (Option<i32>, Duration, String) {
+        let begin = Instant::now();
+        let status = self.process.ended(limit);
+        let said = fs::read_to_string(&self.log).unwrap_or_default();
+        (status.and_then(|status| status.code()), begin.elapsed(), said)
+    }
+}
+
+/// A process that said it is ready.
+pub struct Member {
+    pub name: String,
+    process: Held,
+    log: PathBuf,
+    /// Address of a gateway's public listener.
+    pub public: String,
+    /// Address of the operator's listener.
+    pub operator: String,
+}
+
+impl Member {
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.process.kill();
+    }
+
+    /// SIGTERM; panics unless it ends in order.
+    pub fn stop(mut self) {
+        signal(self.pid(), "TERM");
+        let status = self.process.ended(PATIENCE);
+        assert!(status.is_some_and(|status| status.success()), "{}: {status:?}", self.name);
+    }
+
+    /// SIGSTOP: it stands still and everybody takes it for dead, though it is not.
+    pub fn pause(&self) {
+        signal(self.pid(), "STOP");
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        signal(self.pid(), "CONT");
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// Its exit code when it ends by itself within this time.
+    pub fn end(mut self, limit: Duration) -> Option<i32> {
+        self.process.ended(limit).and_then(|status| status.code())
+    }
+
+    /// True while it runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.0.try_wait().unwrap().is_none()
+    }
+
+    /// What it wrote to its log, earlier processes of its name included.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Where that is.
+    pub fn log_path(&self) -> &Path {
+        &self.log
+    }
+
+    /// Status and body of `/readyz`.
+    pub fn readiness(&self) -> (u16, Value) {
+        let (status, body) = call("GET", &format!("{}/readyz", self.operator), "", &[]);
+        (status, serde_json::from_str(&body).unwrap_or_default())
+    }
+
+    /// The remark of one of its checks.
+    pub fn remark(&self, check: &str) -> String {
+        let (_, ready) = self.readiness();
+        let checks = ready["checks"].as_array().cloned().unwrap_or_default();
+        let found = checks.iter().find(|found| found["name"] == check);
+        found.and_then(|found| found["reason"].as_str()).unwrap_or("").to_owned()
+    }
+
+    /// Waits until one of its checks says this.
+    pub fn wait_for_remark(&self, check: &str, remark: &str) {
+        wait_until(&format!("{}: {check} is {remark}", self.name), || self.remark(check) == remark);
+    }
+
+    /// One of its metrics, by name and labels as they stand.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let (_, text) = call("GET", &format!("{}/metrics", self.operator), "", &[]);
+        let line = text
+            .lines()
+            .find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+}
