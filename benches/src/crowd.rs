@@ -10,7 +10,10 @@ use journal::Journal;
 use vault::{Contact, IdNumber, Secrets, TokenClaims, Vault};
 
 use crate::nation::{self, Filler, Nation, PERIOD, now, open_journal, registration};
+use crate::order::Shuffled;
 
+/// Of the random order.
+const SEED: u64 = 4;
 /// Tokens are good for a day.
 const TOKEN_LIFETIME_S: u64 = 86_400;
 
@@ -18,6 +21,8 @@ const TOKEN_LIFETIME_S: u64 = 86_400;
 pub struct Crowd {
     vault: Vault,
     nation: Nation,
+    /// Who comes when: a crowd does not come in the order in which it registered.
+    order: Shuffled,
     next: AtomicU32,
 }
 
@@ -46,7 +51,8 @@ impl Crowd {
 
     /// Everyone of this nation, by these secrets.
     pub fn with_secrets(nation: Nation, secrets: Secrets) -> Crowd {
-        Crowd { vault: Vault::new(secrets), nation, next: AtomicU32::new(0) }
+        let order = Shuffled::new(u64::from(nation.people), SEED);
+        Crowd { vault: Vault::new(secrets), nation, order, next: AtomicU32::new(0) }
     }
 
     /// Writes the journal of the nation under `data`: everything announced, everyone registered.
@@ -91,13 +97,13 @@ impl Crowd {
         Ok((PersonKey(person), sealed))
     }
 
-    /// The bookings of the next so many people, or of those who are left.
+    /// The bookings of the next so many people, in random order, or of those who are left.
     pub fn prepare(&self, people: u32) -> Requests {
         let first = self.next.fetch_add(people, Ordering::Relaxed);
         let last = first.saturating_add(people).min(self.nation.people);
         let mut requests = Requests { bytes: Vec::new(), ends: Vec::new() };
-        for person in first..last {
-            self.request(person, &mut requests.bytes);
+        for place in first..last {
+            self.request(self.order.at(u64::from(place)) as u32, &mut requests.bytes);
             requests.ends.push(requests.bytes.len());
         }
         requests

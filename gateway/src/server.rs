@@ -99,10 +99,12 @@ impl Door {
     fn new(core: Rc<Core>, listener: Listener, open: Arc<AtomicUsize>) -> Rc<Door> {
         let mut http = http1::Builder::new();
         // Patience is measured by `Vital`: hyper's own timer would cost an allocation and a timer
-        // per request, and could not tell a slow header from an idle connection.
+        // per request, and could not tell a slow header from an idle connection. A client that closed
+        // its half still gets the answer to what it sent: to notice that it left, hyper would prepare
+        // to read, with a fresh buffer, during every request that waits for the journal.
         http.header_read_timeout(None)
             .max_buf_size(core.context.config.limits.header_bytes_max)
-            .half_close(false);
+            .half_close(true);
         Rc::new(Door {
             core,
             listener,
