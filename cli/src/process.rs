@@ -97,7 +97,7 @@ impl Process {
             .map_err(|error| format!("data_dir {}: {error}", settings.data_dir.display()))?;
         let board = Arc::new(Board::default());
         let checks = board.checks(cast, settings.is_exclusive());
-        let mut attachments = Attachments {
+        let attachments = Attachments {
             readiness: checks.clone(),
             metrics: vec![recorded_metrics()?, board.journal_metrics(!cast.has_gateway())],
             accept_time: cast.has_engine().then(|| board.accept_time()),
@@ -112,25 +112,44 @@ impl Process {
         }
         let streams = Streams::open(settings)?;
         let _ = board.streams.set(streams.clone());
-        let engine =
-            if cast.has_engine() { Some(start_engine(settings, &streams, &board)?) } else { None };
-        let (notifier, gateway) = match vault {
-            Some(vault) => {
-                let notifier = if cast.has_notifier() {
-                    Some(start_notifier(settings, &streams, &vault, &board)?)
-                } else {
-                    None
-                };
-                let gateway = if cast.has_gateway() {
-                    Some(start_gateway(settings, &streams, &vault, &mut attachments)?)
-                } else {
-                    None
-                };
-                (notifier, gateway)
-            }
-            None => (None, None),
+        let mut process = Process {
+            cast,
+            board,
+            checks,
+            streams,
+            engine: None,
+            notifier: None,
+            gateway: None,
+            monitor,
         };
-        Ok(Process { cast, board, checks, streams, engine, notifier, gateway, monitor })
+        match process.start_parts(settings, vault, attachments) {
+            Ok(()) => Ok(process),
+            Err(trouble) => {
+                process.stop();
+                Err(trouble)
+            }
+        }
+    }
+
+    fn start_parts(
+        &mut self,
+        settings: &Settings,
+        vault: Option<Arc<Vault>>,
+        attachments: Attachments,
+    ) -> Result<(), Trouble> {
+        let (streams, board) = (&self.streams, &self.board);
+        if self.cast.has_engine() {
+            self.engine = Some(start_engine(settings, streams, board)?);
+        }
+        // Who needs secrets has them.
+        let Some(vault) = vault else { return Ok(()) };
+        if self.cast.has_notifier() {
+            self.notifier = Some(start_notifier(settings, streams, &vault, board)?);
+        }
+        if self.cast.has_gateway() {
+            self.gateway = Some(start_gateway(settings, streams, &vault, attachments)?);
+        }
+        Ok(())
     }
 
     /// Address of the citizens' listener, where there is one.
@@ -235,14 +254,17 @@ fn start_gateway(
     settings: &Settings,
     streams: &Streams,
     vault: &Arc<Vault>,
-    attachments: &mut Attachments,
+    attachments: Attachments,
 ) -> Result<GatewayHandle, Trouble> {
     // On Kafka a topic carries the same messages to those who read one.
     let publisher = Publisher::new(streams.shared(), Arc::clone(vault));
-    attachments.confirmations = Some(publisher.source());
-    attachments.groups_before = streams.groups_before();
+    let attachments = Attachments {
+        confirmations: Some(publisher.source()),
+        groups_before: streams.groups_before(),
+        ..attachments
+    };
     let config = settings.gateway_config();
-    let gateway = gateway::serve(config, streams.shared(), Arc::clone(vault), attachments.clone())?;
+    let gateway = gateway::serve(config, streams.shared(), Arc::clone(vault), attachments)?;
     publisher.attach(gateway.reads());
     Ok(gateway)
 }

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use engine::{Engine, EngineConfig, Phase};
+use journal::away::{AwayJournal, Fault, Faults};
 use journal::{Journal, Stream};
 use support::running::{Running, config, replayed};
 use support::script::{self, Dice};
-use support::wrapped::{Outage, Wrapped};
+use support::wrapped::Wrapped;
 use support::{TestClock, memory, seed, wait_until};
 
 /// A journal with some history, and the same one as seen through outages.
@@ -20,7 +21,7 @@ struct World {
     clock: TestClock,
     journal: Arc<dyn Journal>,
     through: Arc<dyn Journal>,
-    outage: Arc<Outage>,
+    outage: Arc<Faults>,
     dice: Dice,
 }
 
@@ -30,9 +31,8 @@ fn world(default_seed: u64) -> World {
     let clock = TestClock::new();
     let journal = memory(&clock);
     script::append_in_groups(journal.as_ref(), &script::whole(seed, 300), &mut dice, 50);
-    let wrapped = Wrapped::new(&journal);
-    let outage = Arc::clone(&wrapped.outage);
-    World { clock, journal, through: Arc::new(wrapped), outage, dice }
+    let (through, outage) = AwayJournal::new(&journal);
+    World { clock, journal, through, outage, dice }
 }
 
 impl World {
@@ -83,12 +83,12 @@ fn a_standby_does_not_take_its_own_outage_for_the_silence_of_the_active_engine()
     let second = Running::start(patient, &world.through, &world.clock);
     second.wait_for_phase(Phase::Standby);
 
-    world.outage.set_silent(Stream::Commands, true);
+    world.outage.set(Stream::Commands, Fault::Silent, true);
     world.outage.set_away(Stream::Commands, true);
     world.wait_for_questions(Stream::Commands, 1);
     world.append_some(100);
     world.outage.set_away(Stream::Commands, false);
-    world.outage.set_silent(Stream::Commands, false);
+    world.outage.set(Stream::Commands, Fault::Silent, false);
     world.settle(&second);
     assert_eq!((second.status.phase(), second.status.epoch()), (Phase::Standby, 1));
     assert_eq!(first.status.phase(), Phase::Active);
@@ -130,8 +130,9 @@ fn a_deposed_engine_reads_on_once_the_events_can_be_reached_again() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let wrapped = Wrapped::new(&world.journal);
     let (paused, is_held) = (Arc::clone(&wrapped.paused), Arc::clone(&wrapped.is_held));
-    world.outage = Arc::clone(&wrapped.outage);
     let slow: Arc<dyn Journal> = Arc::new(wrapped);
+    let (slow, outage) = AwayJournal::new(&slow);
+    world.outage = outage;
     let first = Running::start(shared(one.path()), &slow, &world.clock);
     first.wait_for_phase(Phase::Active);
     paused.store(true, Ordering::SeqCst);
@@ -170,7 +171,7 @@ fn an_engine_told_to_stop_in_an_outage_stops_in_order() {
         engine.wait_for_phase(if is_active { Phase::Active } else { Phase::Standby });
         for stream in Stream::ALL {
             world.outage.set_away(stream, true);
-            world.outage.set_silent(stream, true);
+            world.outage.set(stream, Fault::Silent, true);
         }
         engine.stop();
     }

@@ -7,17 +7,18 @@ mod support;
 use std::sync::Arc;
 
 use gateway::GatewayConfig;
+use journal::away::{AwayJournal, Fault, Faults};
 use journal::memory::MemoryConfig;
-use journal::{Journal, MemoryJournal};
+use journal::{Journal, MemoryJournal, Stream};
 use support::client::Client;
-use support::faraway::{Faraway, Way, groups_before};
+use support::shared::groups_before;
 use support::{House, Person, date, document, intent, roster, slug, until};
 
 /// Two gateways: `here` with the engine, `there` behind a way on which things can go wrong.
 struct Pair {
     here: House,
     there: House,
-    way: Arc<Way>,
+    way: Arc<Faults>,
 }
 
 /// People 1 to 40 are in the roster; slots 0 and 1 have these capacities.
@@ -30,7 +31,7 @@ fn pair_with(capacities: &[u32], adjust: impl FnOnce(&mut GatewayConfig)) -> Pai
     let groups = groups_before(&journal);
     let here = House::sharing(Arc::clone(&journal), Arc::clone(&groups), true, |_| {});
     let here = here.furnish(40, capacities);
-    let (faraway, way) = Faraway::new(&journal);
+    let (faraway, way) = AwayJournal::new(&journal);
     let there = House::sharing(faraway, groups, false, adjust);
     there.wait_until_ready();
     Pair { here, there, way }
@@ -71,7 +72,7 @@ fn what_a_person_did_at_one_gateway_is_there_at_the_other_at_once() {
 fn a_gateway_whose_view_is_behind_says_so_instead_of_showing_what_was() {
     let pair = pair_with(&[100], |config| config.request.view_wait_ms_max = 300);
     let mut here = pair.here.logged_in(&Person::numbered(1));
-    Way::set(&pair.way.is_held, true);
+    pair.way.set(Stream::Events, Fault::Silent, true);
     let registered = here.waited("POST", "/v1/intents", "register", &intent());
     assert_eq!(registered.status, 201, "{registered:?}");
     // The token is from before: it does not tell the other gateway what to wait for.
@@ -83,7 +84,7 @@ fn a_gateway_whose_view_is_behind_says_so_instead_of_showing_what_was() {
     assert_eq!(there.get(&slots()).status, 200);
     let accepted = there.accepted("POST", "/v1/bookings", "key", &booking(0));
     assert_eq!(accepted.status, 202, "{accepted:?}");
-    Way::set(&pair.way.is_held, false);
+    pair.way.set(Stream::Events, Fault::Silent, false);
     until("the view has come so far", || there.get("/v1/intents/mine").status == 200);
     let seen = there.get("/v1/bookings/mine?period=2");
     assert_eq!(seen.status, 200, "{seen:?}");
@@ -93,7 +94,7 @@ fn a_gateway_whose_view_is_behind_says_so_instead_of_showing_what_was() {
 fn while_nobody_tells_how_far_the_commands_reach_own_reads_are_503_and_the_rest_goes_on() {
     let pair = pair_with(&[100], |config| config.request.view_wait_ms_max = 300);
     let mut there = pair.here.registered(1).at(pair.there.public);
-    Way::set(&pair.way.hides_ends, true);
+    pair.way.set(Stream::Commands, Fault::HidesEnd, true);
     for path in ["/v1/intents/mine", "/v1/bookings/mine?period=2", "/v1/periods/2"] {
         let answer = there.get(path);
         assert_eq!((answer.status, slug(&answer)), (503, "catching-up"), "{path}: {answer:?}");
@@ -106,7 +107,7 @@ fn while_nobody_tells_how_far_the_commands_reach_own_reads_are_503_and_the_rest_
     // Nobody's login is held up for good.
     let answer = anyone.post("/v1/identity", &document(&Person::numbered(2)));
     assert_eq!(answer.status, 201, "{answer:?}");
-    Way::set(&pair.way.hides_ends, false);
+    pair.way.set(Stream::Commands, Fault::HidesEnd, false);
     until("the end is known again", || there.get("/v1/intents/mine").status == 200);
 }
 
@@ -124,13 +125,13 @@ fn a_shed_reply_never_contradicts_what_was_decided_through_another_gateway() {
     let shed = there.accepted("POST", "/v1/bookings", "shed", &booking(0));
     assert_eq!((shed.status, &shed.json["decided"]), (409, &false.into()), "{shed:?}");
 
-    Way::set(&pair.way.is_held, true);
+    pair.way.set(Stream::Events, Fault::Silent, true);
     let booked = here.waited("POST", "/v1/bookings", "b", &booking(1));
     assert_eq!(booked.status, 201, "{booked:?}");
     // It cannot know of the booking, and so the writer must decide.
     let answer = there.accepted("POST", "/v1/bookings", "c", &booking(0));
     assert_eq!(answer.status, 202, "{answer:?}");
-    Way::set(&pair.way.is_held, false);
+    pair.way.set(Stream::Events, Fault::Silent, false);
     let receipt = answer.json["receipt"].as_str().unwrap();
     let found = there.get(&format!("/v1/requests/{receipt}?wait=20"));
     assert_eq!(found.json["reason"], "already_booked", "{found:?}");
@@ -140,12 +141,16 @@ fn a_shed_reply_never_contradicts_what_was_decided_through_another_gateway() {
 fn a_gateway_that_starts_in_an_outage_is_ready_when_it_is_over() {
     let mut pair = pair(&[100]);
     pair.there.stop_gateway();
-    Way::set(&pair.way.refuses_readers, true);
+    for stream in Stream::ALL {
+        pair.way.set(stream, Fault::RefusesReaders, true);
+    }
     pair.there.start_gateway();
     let mut monitor = Client::to(pair.there.operator);
     assert_eq!(monitor.get("/livez").status, 200);
     assert_eq!(monitor.get("/readyz").status, 503);
-    Way::set(&pair.way.refuses_readers, false);
+    for stream in Stream::ALL {
+        pair.way.set(stream, Fault::RefusesReaders, false);
+    }
     pair.there.wait_until_ready();
     assert_eq!(pair.there.logged_in(&Person::numbered(3)).get("/v1/intents/mine").status, 404);
 }

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use journal::{Journal, Position, Reader, Stream, Visibility};
+use journal::{Journal, Position, Reader, Stream, Visibility, unless_away};
 
 use crate::deliveries::decode_delivery;
 use crate::ledger::Ledger;
@@ -12,7 +12,7 @@ use crate::worker::NotifierError;
 
 /// How long one look for a record that must be there waits.
 const READ_BACK_POLL_MS: u64 = 200;
-/// How long a record that must be there may take to be read.
+/// How long a record that must be there may take to be read, as long as the journal can be reached.
 const READ_BACK_MS_MAX: u64 = 10_000;
 
 /// The deliveries, as far as they were read.
@@ -42,6 +42,11 @@ impl Watch {
         self.heard_at.elapsed()
     }
 
+    /// Nobody could be heard until now: the silence so far says nothing of the active notifier.
+    pub(crate) fn listen_anew(&mut self) {
+        self.heard_at = Instant::now();
+    }
+
     /// Takes in what has come here.
     pub(crate) fn read(&mut self) -> Result<(), NotifierError> {
         while self.read_group(Duration::ZERO)? {}
@@ -51,17 +56,24 @@ impl Watch {
     /// Takes in everything that is durable now, wherever it was written.
     pub(crate) fn read_to_end(&mut self, journal: &dyn Journal) -> Result<(), NotifierError> {
         let end = journal.durable_end(Stream::Deliveries)?;
-        self.read_to(end)
+        self.read_to(journal, end)
     }
 
-    /// Takes in everything before a position.
-    pub(crate) fn read_to(&mut self, end: Position) -> Result<(), NotifierError> {
-        let begin = Instant::now();
+    /// Takes in everything before a position; waits while the journal is out of reach.
+    pub(crate) fn read_to(
+        &mut self,
+        journal: &dyn Journal,
+        end: Position,
+    ) -> Result<(), NotifierError> {
+        let mut came_at = Instant::now();
         while self.reader.position() < end {
-            if !self.read_group(Duration::from_millis(READ_BACK_POLL_MS))?
-                && begin.elapsed() > Duration::from_millis(READ_BACK_MS_MAX)
-            {
-                return Err(NotifierError::NotReadBack);
+            if self.read_group(Duration::from_millis(READ_BACK_POLL_MS))? {
+                came_at = Instant::now();
+            } else if came_at.elapsed() > Duration::from_millis(READ_BACK_MS_MAX) {
+                if unless_away(journal.durable_end(Stream::Deliveries))?.is_some() {
+                    return Err(NotifierError::NotReadBack);
+                }
+                came_at = Instant::now();
             }
         }
         Ok(())

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::watermark::EventId;
 use domain::{Millis, codec::DecodeError};
@@ -193,13 +193,28 @@ impl Notifier {
 
     fn run_inner(&mut self, stop: &AtomicBool) -> Result<(), NotifierError> {
         self.status.enter(NotifierPhase::Reading);
-        let mut session = self.begin()?;
+        let Some(mut session) = self.begin_once_there(stop)? else { return Ok(()) };
         while !stop.load(Ordering::Acquire) {
             self.turn(&mut session, stop)?;
         }
         session.fold.keep_rows(&self.book)?;
         self.book.flush()?;
         Ok(())
+    }
+
+    /// Begins as soon as the journal can be reached; `None` when a stop is asked for before.
+    fn begin_once_there(&self, stop: &AtomicBool) -> Result<Option<Session>, NotifierError> {
+        loop {
+            match self.begin() {
+                Err(NotifierError::Journal(error @ JournalError::Unavailable { .. })) => {
+                    tracing::warn!(%error, "notifier: trying again later");
+                }
+                begun => return begun.map(Some),
+            }
+            if !pause(self.config.retry_ms_min, stop) {
+                return Ok(None);
+            }
+        }
     }
 
     /// Reads the deliveries from their beginning, and opens the events at theirs.
@@ -246,13 +261,32 @@ impl Notifier {
         if session.deliveries.ledger().is_owned_by(&self.instance) {
             return Ok(());
         }
-        let silent = session.deliveries.silence() >= Duration::from_millis(self.config.takeover_ms);
-        if self.config.exclusive || session.deliveries.ledger().epoch() == 0 || silent {
+        let takeover = Duration::from_millis(self.config.takeover_ms);
+        let is_first = self.config.exclusive || session.deliveries.ledger().epoch() == 0;
+        if is_first || self.is_silent(session, takeover)? {
             let epoch = session.deliveries.ledger().epoch() + 1;
             tracing::info!(epoch, "notifier: takes over");
             self.append(session, &DeliveryRecord::Epoch { epoch, notifier: self.instance })?;
         }
         Ok(())
+    }
+
+    /// True when nothing was heard of the active notifier for so long, although it could have been: its
+    /// silence and the journal's own look the same from here.
+    fn is_silent(&self, session: &mut Session, takeover: Duration) -> Result<bool, NotifierError> {
+        if session.deliveries.silence() < takeover {
+            return Ok(false);
+        }
+        let asked_at = Instant::now();
+        match session.deliveries.read_to_end(&*self.journal) {
+            Err(NotifierError::Journal(JournalError::Unavailable { .. })) => {
+                session.deliveries.listen_anew();
+            }
+            Err(error) => return Err(error),
+            Ok(()) if asked_at.elapsed() >= takeover / 2 => session.deliveries.listen_anew(),
+            Ok(()) => {}
+        }
+        Ok(session.deliveries.silence() >= takeover)
     }
 
     /// Takes the provider over from whoever was active before; false while that cannot be done.
@@ -398,7 +432,7 @@ impl Notifier {
     fn append(&self, session: &mut Session, record: &DeliveryRecord) -> Result<(), NotifierError> {
         let bytes = encode_delivery(record);
         let appended = self.journal.append(Stream::Deliveries, &[&bytes])?;
-        session.deliveries.read_to(appended.next)
+        session.deliveries.read_to(&*self.journal, appended.next)
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use journal::away::{AwayJournal, Fault};
 use journal::{Journal, Stream};
 use notifier::{
     Accepted, DeliveryRecord, LookUp, NotifierConfig, NotifierPhase, SendError, Sms, SmsProvider,
@@ -125,4 +126,49 @@ fn a_notifier_deposed_in_the_middle_of_a_batch_sends_nothing_more() {
     let once: BTreeMap<String, u32> =
         world.owed("").into_iter().map(|owed| (owed.reference, 1)).collect();
     assert_eq!(*provider.taken.lock().unwrap(), once);
+}
+
+#[test]
+fn an_outage_delays_a_start_and_is_not_taken_for_the_silence_of_the_active_notifier() {
+    let mut world = World::new(5);
+    world.live(20, 100);
+    let folder = tempfile::tempdir().unwrap();
+    let journal: Arc<dyn Journal> = Arc::new(memory_journal(5));
+    world.pour(&*journal);
+    let provider = Shared::default();
+    let first = start(&world, &journal, shared_config(folder.path(), "first", 400), &provider);
+    first.wait_for(world.last());
+
+    let (through, faults) = AwayJournal::new(&journal);
+    faults.set_away(Stream::Deliveries, true);
+    // Long beside the distance of the first one's beats: a slow machine must not look like a dead one.
+    let patient = shared_config(folder.path(), "second", 2_000);
+    let second = start(&world, &through, patient, &provider);
+    let asked = |more: u64| {
+        let goal = faults.asked_in_vain(Stream::Deliveries) + more;
+        second.wait_until("it asked in vain", |_| faults.asked_in_vain(Stream::Deliveries) >= goal);
+    };
+    asked(2);
+    assert_eq!(second.status.phase(), NotifierPhase::Reading);
+    faults.set_away(Stream::Deliveries, false);
+    second.wait_until("it stands by", |status| status.phase() == NotifierPhase::Standby);
+
+    // It hears nobody, and learns that it could not have.
+    faults.set(Stream::Deliveries, Fault::Silent, true);
+    faults.set_away(Stream::Deliveries, true);
+    asked(1);
+    faults.set(Stream::Deliveries, Fault::Silent, false);
+    faults.set_away(Stream::Deliveries, false);
+    let (_, before) = read_deliveries(&*journal);
+    second.wait_until("the first was heard of since", |_| {
+        read_deliveries(&*journal).1.len() >= before.len() + 2
+    });
+    assert_eq!(second.status.phase(), NotifierPhase::Standby);
+    assert_eq!(first.status.phase(), NotifierPhase::Active);
+
+    // The next silence is the first one's own.
+    first.end().unwrap();
+    second.wait_until("it is active", |status| status.phase() == NotifierPhase::Active);
+    second.end().unwrap();
+    assert!(provider.taken.lock().unwrap().values().all(|times| *times == 1));
 }

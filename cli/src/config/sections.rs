@@ -69,6 +69,9 @@ pub(crate) struct NotifierSettings {
     give_up_after_ms: u64,
     uncertain_resends_max: u32,
     takeover_ms: u64,
+    confirmation_batch_messages_max: usize,
+    confirmation_backlog_messages_max: usize,
+    topic_look_interval_ms: u64,
     reference_prefix: String,
 }
 
@@ -166,6 +169,9 @@ impl Default for NotifierSettings {
             give_up_after_ms: limits.give_up_after_ms,
             uncertain_resends_max: limits.uncertain_resends_max,
             takeover_ms: limits.takeover_ms,
+            confirmation_batch_messages_max: limits.confirmation_batch_messages_max,
+            confirmation_backlog_messages_max: limits.confirmation_backlog_messages_max,
+            topic_look_interval_ms: limits.topic_look_interval_ms,
             reference_prefix: limits.reference_prefix,
         }
     }
@@ -185,6 +191,9 @@ impl NotifierSettings {
             give_up_after_ms: self.give_up_after_ms,
             uncertain_resends_max: self.uncertain_resends_max,
             takeover_ms: self.takeover_ms,
+            confirmation_batch_messages_max: self.confirmation_batch_messages_max,
+            confirmation_backlog_messages_max: self.confirmation_backlog_messages_max,
+            topic_look_interval_ms: self.topic_look_interval_ms,
             reference_prefix: self.reference_prefix.clone(),
             ..NotifierConfig::new(data_dir)
         }

@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod moving;
 mod outages;
 mod path;
 mod starts;

@@ -1,10 +1,13 @@
 //! One person's way through two gateways, to the text message.
 
-use std::fs;
+use std::collections::BTreeSet;
 
+use serde_json::Value;
+
+use crate::support::crowd::{Crowd, CrowdSize};
 use crate::support::fleet::{Fleet, Kind};
 use crate::support::world::{Person, furnish};
-use crate::support::{Folder, call, wait_until};
+use crate::support::{Folder, call, next, seed, wait_until};
 
 #[test]
 fn a_person_goes_from_one_gateway_to_another_and_nobody_can_tell() {
@@ -36,14 +39,21 @@ fn a_person_goes_from_one_gateway_to_another_and_nobody_can_tell() {
         assert_eq!(here.book(slot, "first", 20), (201, booked), "a retry meets the first answer");
     }
 
-    wait_until("every text is written", || texts(&fleet).len() == people.len());
-    let text = &texts(&fleet)[0];
+    wait_until("every text is written", || fleet.texts().len() == people.len());
+    let text = &fleet.texts()[0];
     assert!(text.contains("0912345678") && text.contains("測試醫院"), "{text}");
 
     let confirmations = format!("{}/v1/confirmations", b.operator);
     let bearer = format!("authorization: Bearer {}", fleet.token);
     let (status, lines) = call("GET", &confirmations, "", &[&bearer]);
     assert_eq!((status, lines.lines().count()), (200, people.len()), "{lines}");
+
+    let published = published("path.confirmations", people.len());
+    let ids = |lines: &[Value]| -> BTreeSet<String> {
+        lines.iter().map(|line| line["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let read: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(ids(&published), ids(&read), "topic and call give the same messages");
 
     for member in [&engine, &notifier, a, b] {
         assert!(
@@ -78,9 +88,31 @@ fn a_person_goes_from_one_gateway_to_another_and_nobody_can_tell() {
     again.stop();
 }
 
-/// The lines of the outbox.
-fn texts(fleet: &Fleet) -> Vec<String> {
-    let Ok(files) = fs::read_dir(&fleet.outbox) else { return Vec::new() };
-    let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap_or_default());
-    texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+/// The first messages of a topic, as Kafka's own console consumer reads them.
+fn published(topic: &str, count: usize) -> Vec<Value> {
+    let count = count.to_string();
+    let words =
+        ["--topic", topic, "--from-beginning", "--max-messages", &count, "--timeout-ms", "30000"];
+    let output = broker::shared(1).tool("console-consumer", &words).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_crowd_spread_over_two_gateways_is_told_the_truth_by_both() {
+    let mut random = seed();
+    let folder = Folder::new("separate-crowd");
+    let fleet = Fleet::new(&folder.0, broker::shared(1), "crowd.");
+    let (engine, notifier, gateways) = fleet.start_all(&["gateway-a", "gateway-b"]);
+    let publics: Vec<String> = gateways.iter().map(|member| member.public.clone()).collect();
+    let size = CrowdSize { people: 600, rate: 200 };
+    let stage = gateways[0].stage(&fleet, &publics);
+    Crowd::on(stage, &folder.0, size, next(&mut random) >> 1).assert_audit_passes();
+    for gateway in gateways {
+        gateway.stop();
+    }
+    notifier.stop();
+    engine.stop();
+    let (status, found) = fleet.replay();
+    assert!(status.success(), "{found}");
 }

@@ -125,11 +125,7 @@ fn settings_that_cannot_be_are_refused_before_anything_is_asked() {
             &["journal_kind", "slotline run"],
         ),
         ("key", |fleet| fleet.set("KAFKA__CLIENT__ACKS", "1"), &["kafka.client", "acks"]),
-        (
-            "number",
-            |fleet| fleet.set("KAFKA__GROUPS_IN_FLIGHT_MAX", "6"),
-            &["groups_in_flight_max"],
-        ),
+        ("number", |fleet| fleet.set("KAFKA__LANES_MAX", "0"), &["kafka.lanes_max"]),
         ("word", |fleet| fleet.set("KAFKA__DURABILITY", "perhaps"), &["durability"]),
         ("misspelt", |fleet| fleet.set("KAFKA__SERVERS", "x:1"), &["servers"]),
     ];

@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 use broker::Cluster;
 use serde_json::Value;
 
+use super::crowd::Stage;
 use super::{PATIENCE, binary, call, ready_line, signal, wait_until};
 
 /// A kind of process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// All of the others in one process.
+    Run,
     Gateway,
     Engine,
     Notifier,
@@ -22,6 +25,7 @@ impl Kind {
     /// As on the command line.
     pub const fn verb(self) -> &'static str {
         match self {
+            Kind::Run => "run",
             Kind::Gateway => "gateway",
             Kind::Engine => "engine",
             Kind::Notifier => "notifier",
@@ -125,6 +129,16 @@ outbox_dir = "{outbox}"
         let output = self.command(&["replay", "--json"]).output().unwrap();
         let found = serde_json::from_slice(&output.stdout).unwrap_or_default();
         (output.status, found)
+    }
+
+    /// The lines of all texts that were written.
+    pub fn texts(&self) -> Vec<String> {
+        let Ok(files) = fs::read_dir(&self.outbox) else { return Vec::new() };
+        let paths = files.map(|file| file.unwrap().path());
+        let texts = paths
+            .filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"))
+            .map(|path| fs::read_to_string(path).unwrap_or_default());
+        texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 
     /// Launches a process of this name, and does not wait. Names have folders of their own; a process that
@@ -280,6 +294,11 @@ impl Member {
     pub fn readiness(&self) -> (u16, Value) {
         let (status, body) = call("GET", &format!("{}/readyz", self.operator), "", &[]);
         (status, serde_json::from_str(&body).unwrap_or_default())
+    }
+
+    /// Where a crowd finds this gateway and others, and where texts are written.
+    pub fn stage<'a>(&'a self, fleet: &'a Fleet, publics: &'a [String]) -> Stage<'a> {
+        Stage { publics, operator: &self.operator, token: &fleet.token, outbox: &fleet.outbox }
     }
 
     /// The remark of one of its checks.

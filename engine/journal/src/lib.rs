@@ -24,6 +24,7 @@
 //!    became of the records in flight is unknown until the next start.
 //! 8. **Limits refuse, they do not block**: a full lane refuses with [`Refused::Full`].
 
+pub mod away;
 pub mod conformance;
 pub mod embedded;
 pub mod kafka;

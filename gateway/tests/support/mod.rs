@@ -4,7 +4,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod client;
-pub mod faraway;
+pub mod shared;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
