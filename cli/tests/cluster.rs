@@ -30,7 +30,7 @@ fn a_surge_survives_the_death_of_every_part() {
     let folder = Folder::new("cluster");
     let installation = Installation::start(&folder.0);
     let plan = if full_counts() { every_fault(&mut random) } else { one_of_each(&mut random) };
-    let (rate, seconds) = if full_counts() { (100, 300) } else { (100, 60) };
+    let (rate, seconds) = if full_counts() { (100, 400) } else { (100, 150) };
     let people_seed = next(&mut random) >> 1;
     let mut times = BTreeMap::<Fault, Times>::new();
     let mut faults = plan.into_iter().peekable();
@@ -59,6 +59,7 @@ fn a_surge_survives_the_death_of_every_part() {
             // So that faults meet every phase of what runs by itself.
             std::thread::sleep(Duration::from_millis(next(&mut random) % 1_000));
         }
+        wave.end();
         let report = wave.assert_audit_passes();
         println!("wave {number}: {}", audit_line(&report));
         engines_agree(&installation);

@@ -248,6 +248,12 @@ impl Wave {
         fs::read_to_string(&self.report).unwrap_or_default()
     }
 
+    /// Nobody comes any more.
+    pub fn end(&self) {
+        let asked = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(asked.unwrap().success());
+    }
+
     /// Waits for the end and panics unless the audit passed, texts included; the audit's lines.
     pub fn assert_audit_passes(mut self) -> String {
         let judged = self.child.wait().unwrap();
