@@ -16,6 +16,7 @@ use crate::arrivals::ArrivalPlan;
 use crate::campaign::Campaign;
 use crate::connection::Failure;
 use crate::driver::{Answer, Next, Times, Traffic};
+use crate::ending::Ending;
 use crate::history::{Action, Asked, History, Source, Told};
 use crate::progress::Live;
 use crate::record::RecordWriter;
@@ -42,6 +43,8 @@ pub(crate) struct BookingOptions<'a> {
     pub(crate) drop_after: Duration,
     /// Booking arrivals of all threads at most.
     pub(crate) arrivals_max: u64,
+    /// Nobody comes any more once it is asked to end.
+    pub(crate) ending: &'a Ending,
 }
 
 /// Why a request is sent.
@@ -145,6 +148,7 @@ impl<'a> BookingTraffic<'a> {
 
     /// When the next person wants to book; `None` when nobody comes any more.
     fn next_arrival(&mut self, now: Instant) -> Option<Instant> {
+        self.over |= self.options.ending.at().is_some();
         if self.over {
             return None;
         }

@@ -19,6 +19,7 @@ mod collect;
 pub mod connection;
 mod crowd;
 mod driver;
+pub mod ending;
 pub mod history;
 pub mod latency;
 pub mod people;
@@ -41,6 +42,7 @@ pub mod wire;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use cli::{AuditArgs, Command, OutputArgs, OutputFormat, PeopleArgs, ReportArgs, RunArgs};
 use people::{PEOPLE_MAX, Population, PopulationOptions};
@@ -81,7 +83,9 @@ fn run_command(args: &RunArgs) -> Result<u8, LoadError> {
         skip_roster: args.skip_roster,
         record: args.record.clone(),
         outbox: args.outbox.clone(),
+        ending: Arc::default(),
     };
+    options.ending.listen().map_err(|error| LoadError::Other(format!("signals: {error}")))?;
     let progress = Progress::new(args.output.output_format == OutputFormat::Quiet, args.no_tui);
     let result = run_scenario(&options, &progress)?;
     write_result(&result, &args.output)?;

@@ -4,6 +4,7 @@ mod load;
 mod verify;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use crate::audit::SlotFacts;
 use crate::calls::{CallError, Caller};
 use crate::campaign::{Campaign, CampaignParts};
 use crate::crowd::{Registration, leave_out_booked, log_in, register};
+use crate::ending::Ending;
 use crate::people::Population;
 use crate::prepare::{self, CALL_TIME_MAX, SiteDay};
 use crate::progress::Progress;
@@ -97,6 +99,8 @@ pub struct RunOptions {
     pub record: Option<PathBuf>,
     /// Directory of the text messages sent.
     pub outbox: Option<PathBuf>,
+    /// Ends the load before its time.
+    pub ending: Arc<Ending>,
 }
 
 /// A campaign that is ready, and what the making of it took.
@@ -238,7 +242,7 @@ pub fn run_scenario(options: &RunOptions, progress: &Progress) -> Result<RunResu
     };
     let started_at = Timestamp::now().to_string();
     let (mut history, load, latency, mut incomplete) =
-        drive_load(&campaign, scenario, seed, record.as_ref(), progress)?;
+        drive_load(&campaign, scenario, seed, record.as_ref(), &options.ending, progress)?;
     let mut result = RunResult {
         format: RESULT_FORMAT.to_owned(),
         scenario: scenario.clone(),

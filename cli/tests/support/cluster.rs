@@ -1,37 +1,46 @@
 //! The whole product on a real Kafka, as separate processes: three brokers, two gateways, two engines,
 //! two notifiers, which share one outbox. All of it ends with the value, also when the test panics.
 
+pub mod confirmations;
 pub mod faults;
 pub mod flow;
-pub mod member;
+pub mod supervised;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use broker::{Cluster, ClusterOptions};
 
 use self::flow::Flow;
-use self::member::{Kind, Member};
-use super::{PATIENCE, binary, wait_until};
+use self::supervised::Supervised;
+use super::crowd::{CrowdSize, Stage, load};
+use super::fleet::{Fleet, Kind};
+use super::{PATIENCE, signal, wait_until};
 
 /// How many brokers.
 pub const BROKERS: u8 = 3;
 /// Commands and events of an installation stand in topics of this prefix.
 const PREFIX: &str = "slotline.";
-/// A notifier takes over after this long; the default is meant for providers that are slow to answer.
-const NOTIFIER_TAKEOVER_MS: u32 = 3_000;
+/// As shipped, except for what a test machine has no use for, and a notifier's take-over, which is meant for
+/// providers that are slow to answer.
+const SETTINGS: [(&str, &str); 5] = [
+    ("KAFKA__DURABILITY", "replicated"),
+    ("ENGINE__PULSE_INTERVAL_MS", "500"),
+    ("ENGINE__TAKEOVER_MS", "3000"),
+    ("NOTIFIER__TAKEOVER_MS", "3000"),
+    ("GATEWAY__CORES", "1"),
+];
 
 /// The installation.
 pub struct Installation {
     // Processes end before the brokers.
-    pub gateways: Vec<Member>,
-    pub engines: Vec<Member>,
-    pub notifiers: Vec<Member>,
-    pub outbox: PathBuf,
-    pub config: PathBuf,
-    pub token: String,
+    pub gateways: Vec<Supervised>,
+    pub engines: Vec<Supervised>,
+    pub notifiers: Vec<Supervised>,
+    pub fleet: Arc<Fleet>,
     kafka: Cluster,
 }
 
@@ -44,34 +53,28 @@ impl Installation {
             ..ClusterOptions::default()
         };
         let kafka = Cluster::start(options).unwrap();
-        let (config, outbox) = (folder.join("slotline.toml"), folder.join("outbox"));
-        let secrets = folder.join("secrets.toml");
-        fs::write(&config, settings(kafka.bootstrap(), &secrets, &outbox)).unwrap();
-        said(binary().args(["admin", "secrets", "--output"]).arg(&secrets));
-        let token = said(
-            binary()
-                .args(["admin", "operator-token", "--name", "test", "--role", "admin"])
-                .arg("--secrets")
-                .arg(&secrets),
-        );
-        said(binary().args(["admin", "topics", "create", "--config"]).arg(&config));
-        let two = |kind| [1, 2].map(|number| Member::new(kind, number, folder, &config)).into();
+        let mut fleet = Fleet::unmade(folder, kafka.bootstrap(), PREFIX);
+        for (key, value) in SETTINGS {
+            fleet.set(key, value);
+        }
+        confirmations::add_consumer(&fleet.secrets);
+        fleet.make_topics();
+        let fleet = Arc::new(fleet);
+        let two = |kind| [1, 2].map(|number| Supervised::new(kind, number, &fleet)).into();
         let installation = Installation {
             gateways: two(Kind::Gateway),
             engines: two(Kind::Engine),
             notifiers: two(Kind::Notifier),
-            outbox,
-            token: token.trim().to_owned(),
+            fleet,
             kafka,
-            config,
         };
-        installation.members().for_each(Member::start);
-        installation.members().for_each(Member::wait_ready);
+        installation.members().for_each(Supervised::start);
+        installation.members().for_each(Supervised::wait_ready);
         installation
     }
 
     /// All processes.
-    pub fn members(&self) -> impl Iterator<Item = &Member> {
+    pub fn members(&self) -> impl Iterator<Item = &Supervised> {
         self.gateways.iter().chain(&self.engines).chain(&self.notifiers)
     }
 
@@ -101,9 +104,9 @@ impl Installation {
     }
 
     /// Places of the engine, or notifier, that is active and of the one that stands by.
-    pub fn active_of(pair: &[Member]) -> (usize, usize) {
+    pub fn active_of(pair: &[Supervised]) -> (usize, usize) {
         let mut active = None;
-        wait_until(&format!("one {} is active", pair[0].kind.name()), || {
+        wait_until(&format!("one {} is active", pair[0].kind.verb()), || {
             active = pair.iter().position(is_active);
             active.is_some()
         });
@@ -136,31 +139,13 @@ impl Drop for Installation {
 }
 
 /// True while it says that it is the one that writes.
-pub fn is_active(member: &Member) -> bool {
+pub fn is_active(member: &Supervised) -> bool {
     member.role().as_deref() == Some("active")
 }
 
 /// True while it says that it stands by.
-pub fn is_standby(member: &Member) -> bool {
+pub fn is_standby(member: &Supervised) -> bool {
     member.role().as_deref() == Some("standby")
-}
-
-fn settings(bootstrap: &str, secrets: &Path, outbox: &Path) -> String {
-    format!(
-        "journal_kind = \"kafka\"\nsecrets_file = {secrets:?}\n\
-         [kafka]\nbootstrap_servers = {bootstrap:?}\ntopic_prefix = {PREFIX:?}\n\
-         [gateway]\ncores = 1\n\
-         [notifier]\ntakeover_ms = {NOTIFIER_TAKEOVER_MS}\n\
-         [sms]\nplaintext_outbox = true\noutbox_dir = {outbox:?}\n"
-    )
-}
-
-/// Runs a command that must succeed; what it printed.
-fn said(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {told}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Some people of one population, who come while faults happen.
@@ -172,6 +157,9 @@ pub struct Wave {
     began: Instant,
     lasts: Duration,
 }
+
+/// Waves take their people so far apart in the population.
+const PEOPLE_BETWEEN: u64 = 1_000_000;
 
 /// Who comes in a wave.
 #[derive(Clone, Copy, Debug)]
@@ -191,31 +179,21 @@ impl Wave {
     pub fn start(installation: &Installation, folder: &Path, size: WaveSize) -> Wave {
         let record = folder.join(format!("record-{}", size.number));
         let report = folder.join(format!("report-{}.txt", size.number));
-        let output = File::create(&report).unwrap();
-        let people = size.rate * size.seconds;
-        let gateway = &installation.gateways[0];
-        let mut command = binary();
-        command
-            .args(["loadtest", "run", "--prepare", "--no-tui", "--wait", "5"])
+        let url = |address| format!("http://{address}");
+        let publics: Vec<String> =
+            installation.gateways.iter().map(|gateway| url(gateway.public)).collect();
+        let stage = Stage {
+            publics: &publics,
+            operator: &url(installation.gateways[0].operator),
+            token: &installation.fleet.token,
+            outbox: &installation.fleet.outbox,
+        };
+        let crowd = CrowdSize { people: size.rate * size.seconds, rate: size.rate };
+        let child = load(stage, crowd, size.seed, &record, &report)
             .args(["--period", &(900 + size.number).to_string()])
-            .args(["--first", &(u64::from(size.number) * 1_000_000).to_string()])
-            .args(["--people", &people.to_string(), "--rate", &size.rate.to_string()])
-            .args(["--duration", &format!("{}s", size.seconds), "--seed", &size.seed.to_string()])
-            .args(["--attempts", "200", "--duplicate-share", "0.1", "--rival-share", "0.02"])
-            .args(["--move-share", "0.1", "--cancel-share", "0.1", "--connections", "1024"])
-            .args(["--operator", &format!("http://{}", gateway.operator)])
-            .args(["--operator-token", &installation.token]);
-        for gateway in &installation.gateways[..1] {
-            command.args(["--public", &format!("http://{}", gateway.public)]);
-        }
-        let child = command
-            .arg("--record")
-            .arg(&record)
-            .arg("--outbox")
-            .arg(&installation.outbox)
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .stdin(Stdio::null())
+            .args(["--first", &(u64::from(size.number) * PEOPLE_BETWEEN).to_string()])
+            // Enough that people come while others wait for the end of a fault.
+            .args(["--connections", "1024"])
             .spawn()
             .unwrap();
         let lasts = Duration::from_secs(size.seconds.into());
@@ -246,6 +224,11 @@ impl Wave {
 
     fn told(&self) -> String {
         fs::read_to_string(&self.report).unwrap_or_default()
+    }
+
+    /// Nobody comes any more.
+    pub fn end(&self) {
+        signal(self.child.id(), "INT");
     }
 
     /// Waits for the end and panics unless the audit passed, texts included; the audit's lines.

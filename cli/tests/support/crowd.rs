@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use super::{Home, Server, binary, wait_until};
 
@@ -56,23 +56,8 @@ impl Crowd {
     /// The same against any number of gateways.
     pub fn on(stage: Stage<'_>, folder: &Path, size: CrowdSize, people_seed: u64) -> Crowd {
         let (record, report) = (folder.join("record"), folder.join("report.txt"));
-        let output = File::create(&report).unwrap();
-        let seconds = size.people / size.rate;
-        let child = binary()
-            .args(["loadtest", "run", "--prepare", "--no-tui", "--wait", "5"])
-            .args(["--people", &size.people.to_string(), "--rate", &size.rate.to_string()])
-            .args(["--duration", &format!("{seconds}s"), "--seed", &people_seed.to_string()])
-            .args(["--attempts", "200", "--duplicate-share", "0.1", "--rival-share", "0.02"])
-            .args(["--move-share", "0.1", "--cancel-share", "0.1", "--connections", "64"])
-            .args(stage.publics.iter().flat_map(|public| ["--public", public]))
-            .args(["--operator", stage.operator, "--operator-token", stage.token])
-            .arg("--record")
-            .arg(&record)
-            .arg("--outbox")
-            .arg(stage.outbox)
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .stdin(Stdio::null())
+        let child = load(stage, size, people_seed, &record, &report)
+            .args(["--connections", "64"])
             .spawn()
             .unwrap();
         Crowd { child, record, report }
@@ -93,6 +78,35 @@ impl Crowd {
         assert!(judged.success(), "the audit failed:\n{report}");
         assert!(report.contains("text messages"), "texts were not compared:\n{report}");
     }
+}
+
+/// A load test whose people try again for as long as it takes; how many connections is left open.
+pub fn load(
+    stage: Stage<'_>,
+    size: CrowdSize,
+    people_seed: u64,
+    record: &Path,
+    report: &Path,
+) -> Command {
+    let output = File::create(report).unwrap();
+    let seconds = size.people / size.rate;
+    let mut command = binary();
+    command
+        .args(["loadtest", "run", "--prepare", "--no-tui", "--wait", "5"])
+        .args(["--people", &size.people.to_string(), "--rate", &size.rate.to_string()])
+        .args(["--duration", &format!("{seconds}s"), "--seed", &people_seed.to_string()])
+        .args(["--attempts", "200", "--duplicate-share", "0.1", "--rival-share", "0.02"])
+        .args(["--move-share", "0.1", "--cancel-share", "0.1"])
+        .args(stage.publics.iter().flat_map(|public| ["--public", public]))
+        .args(["--operator", stage.operator, "--operator-token", stage.token])
+        .arg("--record")
+        .arg(record)
+        .arg("--outbox")
+        .arg(stage.outbox)
+        .stdout(output.try_clone().unwrap())
+        .stderr(output)
+        .stdin(Stdio::null());
+    command
 }
 
 impl Drop for Crowd {

@@ -112,7 +112,8 @@ outbox_dir = "{outbox}"
         self.environment.push((format!("SLOTLINE__{key}"), value.to_owned()));
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    /// A command of the program with this installation's configuration.
+    pub fn command(&self, words: &[&str]) -> Command {
         let mut command = binary();
         command.args(words).arg("--config").arg(&self.config);
         command.envs(self.environment.iter().map(|(key, value)| (key, value)));

@@ -44,6 +44,7 @@ struct World {
     chooser: Chooser,
     live: Live,
     start: Instant,
+    ending: Ending,
 }
 
 impl World {
@@ -53,6 +54,7 @@ impl World {
             chooser: Chooser::new((1..=5).collect(), SlotChoice::Uniform, 1),
             live: Live::default(),
             start: Instant::now(),
+            ending: Ending::default(),
         }
     }
 
@@ -75,6 +77,7 @@ impl World {
             drained: self.start + Duration::from_secs(2_000),
             drop_after: Duration::from_secs(10),
             arrivals_max: u64::MAX,
+            ending: &self.ending,
         }
     }
 }
@@ -291,6 +294,23 @@ fn a_refusal_of_the_request_as_such_is_not_repeated() {
     answer(&mut traffic, ticket, world.start, 422, None, "{}");
     assert_eq!(idle(&mut traffic, world.start), Next::Finished);
     assert_eq!((traffic.counts.gave_up, traffic.counts.errors["status_422"]), (1, 1));
+}
+
+#[test]
+fn a_run_that_is_asked_to_end_finishes_what_is_under_way() {
+    let world = World::new(100);
+    let behaviour = BehaviourSettings::default();
+    let options = world.options(&behaviour);
+    let mut traffic = BookingTraffic::new(&options, None, None, 0, 1);
+    let (ticket, _) = sent(&mut traffic, world.start);
+    world.ending.ask();
+    assert_eq!(idle(&mut traffic, world.start), Next::Waiting);
+    answer(&mut traffic, ticket, world.start, 503, None, "{}");
+    let Next::At(again) = idle(&mut traffic, world.start) else { panic!("it is not sent again") };
+    let (ticket, _) = sent(&mut traffic, again);
+    answer(&mut traffic, ticket, again, 201, None, "{\"outcome\":\"confirmed\"}");
+    assert_eq!(idle(&mut traffic, again), Next::Finished);
+    assert_eq!(traffic.counts.arrivals, 1);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::arrivals::ArrivalPlan;
 use crate::booking::{BookingOptions, BookingTraffic, Chooser, Counts};
 use crate::campaign::Campaign;
 use crate::driver::{DriverOptions, DriverReport, drive};
+use crate::ending::Ending;
 use crate::history::History;
 use crate::progress::{Live, Progress};
 use crate::record::RecordFile;
@@ -30,6 +31,7 @@ pub(super) fn drive_load(
     scenario: &Scenario,
     seed: u64,
     record: Option<&RecordFile>,
+    ending: &Ending,
     progress: &Progress,
 ) -> Result<(History, LoadResult, LatencyResult, Vec<String>), LoadError> {
     let stages = scenario.stages().map_err(LoadError::Other)?;
@@ -51,6 +53,7 @@ pub(super) fn drive_load(
         drained: until + Duration::from_secs(scenario.load.drain_time_max_s),
         drop_after: Duration::from_millis(scenario.load.drop_after_ms),
         arrivals_max: scenario.load.requests_max,
+        ending,
     };
     let seconds = || start.elapsed().as_secs();
     let threads_done = progress.watch(
@@ -113,7 +116,10 @@ pub(super) fn drive_load(
             .extend(failure.map(|reason| format!("the record file is not complete: {reason}")));
     }
     let target = stages.as_ref().map(|stages| stages.expected() / stages.time().as_secs_f64());
-    let load = load_result(scenario, &counts, &reports, start, target);
+    let asked_to_end = ending.at().map(|at| at.saturating_duration_since(start));
+    let came_for = asked_to_end.map_or(scenario.duration(), |at| at.min(scenario.duration()));
+    let came_for = came_for.max(Duration::from_millis(1));
+    let load = load_result(scenario, &counts, &reports, (start, came_for), target);
     Ok((history, load, latency_result(scenario, &counts), incomplete))
 }
 
@@ -132,10 +138,9 @@ fn load_result(
     scenario: &Scenario,
     counts: &Counts,
     reports: &[DriverReport],
-    start: Instant,
+    (start, came_for): (Instant, Duration),
     target: Option<f64>,
 ) -> LoadResult {
-    let came_for = scenario.duration();
     let seconds = counts
         .last_answer
         .map_or(came_for, |last| last.saturating_duration_since(start))

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::flow::Flow;
-use super::member::{Kind, Member};
+use super::supervised::Supervised;
 use super::{BROKERS, Installation, is_active, is_standby};
+use crate::support::fleet::Kind;
 use crate::support::{next, wait_until};
 
 /// One thing that happens.
@@ -90,7 +91,7 @@ impl Scene<'_> {
     }
 
     /// kill -9 of the active one; the other takes over, and the first comes back as the standby.
-    fn active_dies(&mut self, pair: &[Member]) -> Duration {
+    fn active_dies(&mut self, pair: &[Supervised]) -> Duration {
         let (active, standby) = Installation::active_of(pair);
         let loses_data = self.below(3) == 0;
         let began = Instant::now();
@@ -115,7 +116,7 @@ impl Scene<'_> {
                 engine.lose_data();
             }
         }
-        pair.iter().for_each(Member::start);
+        pair.iter().for_each(Supervised::start);
         let took = self.flows_again(began, "two engines started");
         one_writes(pair);
         took
@@ -123,7 +124,7 @@ impl Scene<'_> {
 
     /// A zombie: it is paused until the other has taken over, wakes in the belief that it is active,
     /// and must stand down.
-    fn active_is_paused(&mut self, pair: &[Member]) -> Duration {
+    fn active_is_paused(&mut self, pair: &[Supervised]) -> Duration {
         let (active, standby) = Installation::active_of(pair);
         let began = Instant::now();
         pair[active].pause();
@@ -145,32 +146,33 @@ impl Scene<'_> {
         took
     }
 
+    /// The other gateway goes on; what waits at this one is answered late, or asked again elsewhere.
     fn gateway_is_paused(&mut self) -> Duration {
         let place = self.below(2) as usize;
         let gateway = &self.installation.gateways[place];
         let pause = Duration::from_millis(2_000 + self.below(6_000));
         let began = Instant::now();
         gateway.pause();
-        std::thread::sleep(pause);
-        gateway.resume();
         let took = self.flows_again(began, &gateway.name);
+        std::thread::sleep(pause.saturating_sub(began.elapsed()));
+        gateway.resume();
         gateway.wait_ready();
         took
     }
 }
 
 /// Waits until exactly one of them writes and the other stands by, in the same epoch.
-fn one_writes(pair: &[Member]) {
+fn one_writes(pair: &[Supervised]) {
     let kind = pair[0].kind;
-    wait_until(&format!("one {} writes and one stands by", kind.name()), || {
+    wait_until(&format!("one {} writes and one stands by", kind.verb()), || {
         let settled = pair.iter().filter(|member| is_active(member)).count() == 1
             && pair.iter().filter(|member| is_standby(member)).count() == 1;
         settled && (kind != Kind::Engine || have_same_epoch(pair))
     });
 }
 
-fn have_same_epoch(engines: &[Member]) -> bool {
-    let epoch = |engine: &Member| engine.figure("slotline_engine_epoch");
+fn have_same_epoch(engines: &[Supervised]) -> bool {
+    let epoch = |engine: &Supervised| engine.figure("slotline_engine_epoch");
     epoch(&engines[0]).is_some() && epoch(&engines[0]) == epoch(&engines[1])
 }
 

@@ -4,8 +4,8 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::super::{binary, free_port, wait_until};
+use super::super::fleet::{Fleet, Kind};
+use super::super::{free_port, signal, wait_until};
 
 /// How often the supervisor looks, and how long it waits before it starts a process again.
 const LOOK: Duration = Duration::from_millis(50);
@@ -21,27 +22,8 @@ const RESTART: Duration = Duration::from_millis(500);
 /// A process that is paused takes a connection and never answers.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
-/// What a process is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Gateway,
-    Engine,
-    Notifier,
-}
-
-impl Kind {
-    /// As on the command line, and in `/readyz`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Kind::Gateway => "gateway",
-            Kind::Engine => "engine",
-            Kind::Notifier => "notifier",
-        }
-    }
-}
-
 /// One process, whichever run of it lives now.
-pub struct Member {
+pub struct Supervised {
     pub kind: Kind,
     pub name: String,
     pub public: SocketAddr,
@@ -52,7 +34,7 @@ pub struct Member {
 
 struct Shared {
     kind: Kind,
-    config: PathBuf,
+    fleet: Arc<Fleet>,
     data: PathBuf,
     log: PathBuf,
     /// Public and operator.
@@ -63,17 +45,17 @@ struct Shared {
     unordered: Mutex<Vec<String>>,
 }
 
-impl Member {
+impl Supervised {
     /// A process that does not run yet.
-    pub fn new(kind: Kind, number: u8, folder: &Path, config: &Path) -> Member {
-        let name = format!("{}-{number}", kind.name());
+    pub fn new(kind: Kind, number: u8, fleet: &Arc<Fleet>) -> Supervised {
+        let name = format!("{}-{number}", kind.verb());
         let address = || SocketAddr::from(([127, 0, 0, 1], free_port()));
         let (public, operator) = (address(), address());
         let shared = Arc::new(Shared {
             kind,
-            config: config.to_owned(),
-            data: folder.join(format!("{name}-data")),
-            log: folder.join(format!("{name}.log")),
+            fleet: Arc::clone(fleet),
+            data: fleet.folder.join(&name),
+            log: fleet.folder.join(format!("{name}.log")),
             addresses: (public, operator),
             child: Mutex::default(),
             is_over: AtomicBool::new(false),
@@ -81,7 +63,7 @@ impl Member {
         });
         let supervised = Arc::clone(&shared);
         let supervisor = std::thread::spawn(move || supervised.supervise());
-        Member { kind, name, public, operator, shared, supervisor: Some(supervisor) }
+        Supervised { kind, name, public, operator, shared, supervisor: Some(supervisor) }
     }
 
     /// Starts it; it is not ready yet.
@@ -101,18 +83,16 @@ impl Member {
 
     /// SIGSTOP.
     pub fn pause(&self) {
-        self.signal("-STOP");
+        signal(self.pid(), "STOP");
     }
 
     /// SIGCONT.
     pub fn resume(&self) {
-        self.signal("-CONT");
+        signal(self.pid(), "CONT");
     }
 
-    fn signal(&self, signal: &str) {
-        let pid = self.shared.child.lock().as_ref().expect("it runs").id().to_string();
-        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
-        assert!(sent.success(), "{}: kill {signal} {pid}", self.name);
+    fn pid(&self) -> u32 {
+        self.shared.child.lock().as_ref().expect("it runs").id()
     }
 
     /// Removes what it kept on disk, as the loss of that disk would. It must not run.
@@ -129,7 +109,7 @@ impl Member {
         let (_, body) = self.get("/readyz")?;
         let ready: serde_json::Value = serde_json::from_str(&body).ok()?;
         let checks = ready["checks"].as_array()?;
-        let own = checks.iter().find(|check| check["name"] == self.kind.name())?;
+        let own = checks.iter().find(|check| check["name"] == self.kind.verb())?;
         Some(own["reason"].as_str()?.to_owned())
     }
 
@@ -184,7 +164,7 @@ impl Member {
     }
 }
 
-impl Drop for Member {
+impl Drop for Supervised {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::Release);
         self.kill();
@@ -200,11 +180,8 @@ impl Shared {
     fn spawn(&self) -> Child {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         let (public, operator) = self.addresses;
-        binary()
-            .arg(self.kind.name())
-            .arg("--config")
-            .arg(&self.config)
-            .arg("--json")
+        self.fleet
+            .command(&[self.kind.verb()])
             .env("SLOTLINE__DATA_DIR", &self.data)
             .env("SLOTLINE__LISTEN__PUBLIC", public.to_string())
             .env("SLOTLINE__LISTEN__OPERATOR", operator.to_string())
@@ -223,7 +200,7 @@ impl Shared {
             let Some(Ok(Some(status))) = child.as_mut().map(Child::try_wait) else { continue };
             let log = fs::read_to_string(&self.log).unwrap_or_default();
             let why = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-            self.unordered.lock().push(format!("{} ended, {status}: {why}", self.kind.name()));
+            self.unordered.lock().push(format!("{status}: {why}"));
             // Whoever kills it now finds nothing running, and must not see it come back.
             std::thread::sleep(RESTART);
             *child = Some(self.spawn());
