@@ -12,10 +12,13 @@
 #![allow(clippy::disallowed_macros, clippy::float_arithmetic)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod measure;
+
 use std::time::{Duration, Instant};
 
 use domain::codec::import_hash;
 use domain::*;
+use measure::{mix, resident_bytes};
 
 /// Changes are taken, as for a checkpoint, whenever so many have gathered.
 const TAKE_BYTES: usize = 1 << 20;
@@ -291,18 +294,4 @@ impl Shuffled {
             }
         }
     }
-}
-
-/// SplitMix64.
-fn mix(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    mixed ^ mixed >> 31
-}
-
-fn resident_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").expect("statm");
-    let pages: u64 = text.split(' ').nth(1).and_then(|field| field.parse().ok()).expect("pages");
-    pages * 4_096
 }
