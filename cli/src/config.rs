@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use config::builder::DefaultState;
 use config::{ConfigBuilder, Environment, File, FileFormat};
-use gateway::{AvailabilityConfig, IdentityConfig, LimitConfig, RequestConfig};
+use gateway::{AvailabilityConfig, IdentityConfig, LimitConfig, RequestConfig, ViewConfig};
 use journal::embedded::EmbeddedConfig;
 use serde::Deserialize;
 
@@ -66,6 +66,7 @@ pub(crate) struct GatewaySettings {
     request: RequestConfig,
     identity: IdentityConfig,
     availability: AvailabilityConfig,
+    view: ViewConfig,
 }
 
 /// `[sms]`
@@ -186,6 +187,7 @@ impl Settings {
             request,
             identity: self.gateway.identity.clone(),
             availability: self.gateway.availability.clone(),
+            view: self.gateway.view.clone(),
         }
     }
 
