@@ -16,7 +16,9 @@ use domain::view::Figures;
 use gateway::GatewayConfig;
 use journal::embedded::{Clock, system_clock};
 use journal::memory::MemoryConfig;
-use journal::{Group, Journal, MemoryJournal, Position, Stream, Visibility};
+use journal::{
+    EmbeddedConfig, EmbeddedJournal, Group, Journal, MemoryJournal, Position, Stream, Visibility,
+};
 use serde_json::json;
 use support::client::Client;
 use support::{House, until};
@@ -80,7 +82,15 @@ fn answers(house: &House, client: &mut Client) -> (Vec<String>, [u32; 2], Figure
 
 /// A house in which person 1 is registered and booked.
 fn booked(adjust: impl FnOnce(&mut GatewayConfig)) -> (House, Client) {
-    let house = House::furnished_with(3, &[5, 5], adjust);
+    booked_over(Arc::new(MemoryJournal::new(MemoryConfig::default())), adjust)
+}
+
+/// The same over a journal.
+fn booked_over(
+    journal: Arc<dyn Journal>,
+    adjust: impl FnOnce(&mut GatewayConfig),
+) -> (House, Client) {
+    let house = House::over(journal, adjust).furnish(3, &[5, 5]);
     let mut client = house.registered(1);
     let wish = json!({ "period": 2, "slot": 0 });
     assert_eq!(client.waited("POST", "/v1/bookings", "k", &wish).status, 201);
@@ -113,6 +123,38 @@ fn a_restarted_gateway_reads_only_the_events_since_its_checkpoint() {
     restart(&mut house);
     assert!(metric(&house, "slotline_view_loaded_sequence") > loaded);
     assert_eq!(answers(&house, &mut client), known);
+}
+
+#[test]
+fn over_the_embedded_journal_the_place_in_the_events_is_found_again_after_it_was_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || {
+        let journal = EmbeddedJournal::open(folder.path(), EmbeddedConfig::default());
+        Arc::new(journal.unwrap()) as Arc<dyn Journal>
+    };
+    let (mut house, mut client) = booked_over(open(), at_the_end);
+    for round in 0..3 {
+        let known = answers(&house, &mut client);
+        let decided = metric(&house, "slotline_view_sequence");
+        house.stop_gateway();
+        house.stop_engine();
+        house.journal.close();
+        // The directory is free once nobody holds the journal.
+        house.journal = Arc::new(MemoryJournal::new(MemoryConfig::default()));
+        house.journal = open();
+        house.start_engine();
+        house.config.public_address = house.public;
+        house.start_gateway();
+        let loaded = metric(&house, "slotline_view_loaded_sequence");
+        let read = metric(&house, "slotline_view_groups_total");
+        let since = metric(&house, "slotline_view_sequence") - loaded;
+        assert!(loaded >= decided && read <= since, "{loaded} {decided} {read} {since}");
+        assert_eq!(answers(&house, &mut client), known);
+        let slot = json!({ "slot": (round + 1) % 2 });
+        let key = format!("m{round}");
+        let moved = client.waited("PUT", "/v1/bookings/mine?period=2", &key, &slot);
+        assert!(moved.status < 300, "{moved:?}");
+    }
 }
 
 #[test]
