@@ -22,7 +22,8 @@ pub struct GatewayConfig {
     pub public_address: SocketAddr,
     /// Where operators and monitoring call.
     pub operator_address: SocketAddr,
-    /// Where the disk views (contacts, roster) live; each in a folder of its own.
+    /// Where the disk views (contacts, roster) and the checkpoints of the outcomes view live; each in
+    /// a folder of its own.
     pub data_dir: PathBuf,
     /// Threads of the public listener; 0 = one a CPU.
     pub cores: usize,
@@ -34,6 +35,8 @@ pub struct GatewayConfig {
     pub identity: IdentityConfig,
     /// Snapshots of what is free.
     pub availability: AvailabilityConfig,
+    /// Checkpoints of the outcomes view.
+    pub view: ViewConfig,
 }
 
 /// Sizes, patience and numbers of connections.
@@ -121,6 +124,23 @@ pub struct AvailabilityConfig {
     pub entries_max: usize,
 }
 
+/// Checkpoints of the outcomes view: a restarted gateway reads only the events since the last one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ViewConfig {
+    /// Least time between two checkpoints.
+    pub checkpoint_interval_ms: u64,
+    /// Commands since the last checkpoint before another is taken; also at an orderly end.
+    pub checkpoint_commands_min: u64,
+    /// The same in per cent of all commands, as a checkpoint holds the whole view: it bounds how much
+    /// is written over time, and how much a start has to read.
+    pub checkpoint_growth_percent_min: u32,
+    /// How fast one is written, so that journal and requests have the disk and the CPUs; 0 = no limit.
+    pub checkpoint_bytes_per_second_max: u64,
+    /// Memory for rows that change while one is written; beyond, it is given up and tried again later.
+    pub checkpoint_memory_bytes_max: u64,
+}
+
 impl Default for GatewayConfig {
     fn default() -> Self {
         GatewayConfig {
@@ -132,6 +152,7 @@ impl Default for GatewayConfig {
             request: RequestConfig::default(),
             identity: IdentityConfig::default(),
             availability: AvailabilityConfig::default(),
+            view: ViewConfig::default(),
         }
     }
 }
@@ -191,6 +212,18 @@ impl Default for AvailabilityConfig {
     }
 }
 
+impl Default for ViewConfig {
+    fn default() -> Self {
+        ViewConfig {
+            checkpoint_interval_ms: 60_000,
+            checkpoint_commands_min: 100_000,
+            checkpoint_growth_percent_min: 20,
+            checkpoint_bytes_per_second_max: 256 * 1024 * 1024,
+            checkpoint_memory_bytes_max: 256 * 1024 * 1024,
+        }
+    }
+}
+
 /// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("gateway.{key}: {why}")]
@@ -208,7 +241,7 @@ impl GatewayConfig {
     /// The first such value.
     pub fn check(&self) -> Result<(), BadSetting> {
         let limits = &self.limits;
-        let rules: [(bool, &'static str, &'static str); 10] = [
+        let rules: [(bool, &'static str, &'static str); 12] = [
             (
                 self.cores < CORES_MAX,
                 "cores",
@@ -250,6 +283,16 @@ impl GatewayConfig {
                 self.availability.refresh_interval_ms <= 1_000,
                 "availability.refresh_interval_ms",
                 "must be at most 1000: figures are promised to be at most a second old",
+            ),
+            (
+                self.view.checkpoint_commands_min > 0,
+                "view.checkpoint_commands_min",
+                "must not be 0: a checkpoint of nothing new would follow another without end",
+            ),
+            (
+                self.view.checkpoint_memory_bytes_max >= 1 << 20,
+                "view.checkpoint_memory_bytes_max",
+                "must be at least 1048576",
             ),
         ];
         match rules.iter().find(|(holds, ..)| !holds) {

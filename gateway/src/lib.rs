@@ -83,6 +83,7 @@ use vault::contacts::{BookError, ContactBook};
 
 pub use config::{
     AvailabilityConfig, BadSetting, GatewayConfig, IdentityConfig, LimitConfig, RequestConfig,
+    ViewConfig,
 };
 pub use context::{Attachments, Readiness, ReadyCheck};
 pub use horizon::GroupsBefore;

@@ -139,6 +139,25 @@ impl ContactBook {
         }
     }
 
+    /// Forgets all rows and begins again at watermark 0, of the same journal: for a reader whose events
+    /// turned out to be others than those that filled the book.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn begin_anew(&mut self) -> Result<(), BookError> {
+        let owner = self.read(JOURNAL_KEY)?;
+        let mut batch = WriteBatch::default();
+        // Longer than any key, so behind all of them.
+        batch.delete_range([].as_slice(), [0xff; 16].as_slice());
+        batch.put(FORMAT_KEY, [FORMAT]);
+        if let Some(owner) = owner {
+            batch.put(JOURNAL_KEY, owner);
+        }
+        self.write(batch)?;
+        self.watermark.store(0, Ordering::Release);
+        self.flush()
+    }
+
     /// The highest sequence whose rows are in the book; 0 when empty.
     pub fn watermark(&self) -> u64 {
         self.watermark.load(Ordering::Acquire)
@@ -353,6 +372,27 @@ mod tests {
         book.claim([1; 16]).unwrap();
         let refused = book.claim([2; 16]).unwrap_err().to_string();
         assert!(refused.contains("another journal"), "{refused}");
+    }
+
+    #[test]
+    fn a_book_begun_anew_is_empty_and_still_of_its_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut book = ContactBook::open(folder.path()).unwrap();
+        book.claim([1; 16]).unwrap();
+        book.put_batch(5, &[(0, b"zero"), (7, b"seven"), (u32::MAX, b"last")]).unwrap();
+        book.flush().unwrap();
+        book.begin_anew().unwrap();
+        assert_eq!(
+            (book.watermark(), book.get_many(&[0, 7, u32::MAX]).unwrap()),
+            (0, vec![None; 3])
+        );
+        book.put_batch(2, &[(7, b"new")]).unwrap();
+        book.flush().unwrap();
+        drop(book);
+        let book = ContactBook::open(folder.path()).unwrap();
+        assert_eq!((book.watermark(), book.get(0).unwrap()), (2, None));
+        assert_eq!(book.get(7).unwrap().unwrap(), b"new");
+        assert!(book.claim([1; 16]).is_ok() && book.claim([2; 16]).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use engine::EngineConfig;
-use gateway::{AvailabilityConfig, IdentityConfig, LimitConfig, RequestConfig};
+use gateway::{AvailabilityConfig, IdentityConfig, LimitConfig, RequestConfig, ViewConfig};
 use notifier::NotifierConfig;
 use serde::Deserialize;
 
@@ -54,6 +54,7 @@ pub(crate) struct GatewaySettings {
     pub(super) request: RequestConfig,
     identity: IdentityConfig,
     availability: AvailabilityConfig,
+    view: ViewConfig,
 }
 
 /// `[notifier]`
@@ -152,6 +153,7 @@ impl GatewaySettings {
             request,
             identity: self.identity.clone(),
             availability: self.availability.clone(),
+            view: self.view.clone(),
         }
     }
 }

@@ -25,6 +25,7 @@ mod event;
 mod group;
 
 pub use command::{decode_command, encode_command};
+pub(crate) use event::put_event;
 pub use group::{Commands, EventGroup, EventGroupWriter};
 
 /// The newest format this build reads, and the one it writes.
@@ -159,6 +160,25 @@ pub fn chain_hash(
     hasher.update(&head);
     hasher.update(packed_records);
     *hasher.finalize().as_bytes()
+}
+
+/// True for an instant that a record may name.
+pub(crate) fn is_instant(at: Millis) -> bool {
+    (INSTANT_MIN..=INSTANT_MAX).contains(&at)
+}
+
+/// Shows the events that bytes hold one after another, checked as those of the journal are.
+pub(crate) fn for_each_event(
+    bytes: &[u8],
+    mut show: impl FnMut(&Event) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let mut cursor = bytes::Cursor::new(bytes);
+    let mut event = Event::Malformed;
+    while cursor.end().is_err() {
+        event::read_event(&mut cursor, &mut event)?;
+        show(&event)?;
+    }
+    Ok(())
 }
 
 /// Reads the format byte.

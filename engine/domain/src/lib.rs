@@ -41,4 +41,4 @@ pub use rejection::{OperatorRefusal, Rejection};
 pub use state::State;
 pub use time::{Day, Millis};
 pub use view::View;
-pub use watermark::{Admission, EventId, Watermark};
+pub use watermark::{Admission, Anchor, EventId, Sighting, Watermark};

@@ -26,7 +26,7 @@ mod huge_pages;
 pub(crate) mod key_index;
 pub(crate) mod layout;
 mod load;
-mod packing;
+pub(crate) mod packing;
 pub(crate) mod people;
 pub(crate) mod prefetch;
 mod record;

@@ -13,6 +13,8 @@
 //! absorbed and is counted in [`View::contradictions`]: 0 for every journal of this product, anything
 //! else means damage.
 //!
+//! A view can be packed into a [`checkpoint`] while it goes on absorbing, and made again of one.
+//!
 //! What this module deliberately does not do: contact data (sealed bytes pass by), texts, waiting
 //! requests, watermarks ([`crate::watermark`]).
 
@@ -20,12 +22,14 @@ mod absorb;
 mod availability;
 mod bookings;
 mod catalogue;
+pub mod checkpoint;
 mod dry_run;
 mod figures;
 mod instant;
 mod outcomes;
 mod people;
 mod places;
+mod rows;
 
 use std::sync::Arc;
 
@@ -71,6 +75,8 @@ pub struct View {
     now: Millis,
     /// Events that could not be absorbed.
     contradictions: u64,
+    /// Captures begun and given up so far.
+    captures: u64,
 }
 
 impl View {
@@ -86,7 +92,14 @@ impl View {
             sequence: Sequence(0),
             now: Millis(i64::MIN),
             contradictions: 0,
+            captures: 0,
         }
+    }
+
+    /// Before the first event, with counters that others hold already.
+    pub fn over(places: Arc<PlacesLeft>) -> View {
+        places.clear();
+        View { places, ..View::new() }
     }
 
     /// Notes that every command up to `sequence` has been absorbed, also those without events.
@@ -156,6 +169,11 @@ impl View {
         key: KeyHash,
     ) -> Option<Outcome> {
         self.outcomes.find(self.people.requests(person), period, key, &self.bookings)
+    }
+
+    /// The retry keys that have an outcome.
+    pub fn recorded_keys(&self) -> impl Iterator<Item = KeyHash> + '_ {
+        self.outcomes.rows.iter().map(outcomes::OutcomeRow::key)
     }
 
     /// True when any request of the person in the period was recorded.

@@ -13,13 +13,19 @@
 //!   resumes from the contiguous watermark, not from the last record, and so writes the missing groups
 //!   and that one again; the reader goes on as they come and is never wedged.
 //!
+//! A reader that continues from a checkpoint first finds the checkpoint's last group again ([`Anchor`]).
+//!
 //! What this module deliberately does not do: look at positions of a stream. They are hints for
 //! seeking and differ between writers.
+
+mod anchor;
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::Sequence;
+
+pub use anchor::{Anchor, Sighting};
 
 /// How far a reader has come: it has applied every command below `next`, and no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! Liveness never waits for anything. Readiness says of every part whether it is ready and why not.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -138,62 +139,148 @@ impl Check {
 fn metrics_text(context: &Context) -> String {
     let mut out = String::with_capacity(16 * 1024);
     metrics::write_counters(&context.counters, &mut out);
-    let gauges = [
-        (
-            "slotline_view_sequence",
-            "The last command that the view knows.",
-            context.view.sequence().0,
-        ),
-        ("slotline_view_lag_ms", "Age of the last command that the view knows.", lag_ms(context)),
-        (
-            "slotline_roster_version",
-            "Imports that the roster has taken.",
-            u64::from(context.roster.version()),
-        ),
-    ];
-    for (name, help, value) in gauges {
-        metrics::heading(&mut out, name, "gauge", help);
-        metrics::line(&mut out, name, &[], value);
-    }
-    let counters = [
-        (
-            "slotline_gateway_wakes_total",
-            "Wakes of cores by journal and view.",
-            context.inboxes.iter().map(|inbox| inbox.wakes()).sum(),
-        ),
-        (
-            "slotline_gateway_looks_total",
-            "Looks at how far the commands of all gateways reach.",
-            context.horizon.looked(),
-        ),
-        (
-            "slotline_view_dropped_groups_total",
-            "Groups of events that did not continue what was read.",
-            context.view.dropped(),
-        ),
-        (
-            "slotline_view_contradictions_total",
-            "Events that did not fit what came before.",
-            context.view.read().contradictions(),
-        ),
-        (
-            "slotline_roster_refused_imports_total",
-            "Roster imports that were written and not taken.",
-            context.roster.refused_imports(),
-        ),
-    ];
-    for (name, help, value) in counters {
-        metrics::heading(&mut out, name, "counter", help);
-        metrics::line(&mut out, name, &[], value);
-    }
+    let wakes = context.inboxes.iter().map(|inbox| inbox.wakes()).sum();
+    let version = u64::from(context.roster.version());
+    let refused = context.roster.refused_imports();
+    write_plain(
+        &mut out,
+        &[
+            ("slotline_roster_version", "gauge", "Imports that the roster has taken.", version),
+            (
+                "slotline_roster_refused_imports_total",
+                "counter",
+                "Roster imports that were written and not taken.",
+                refused,
+            ),
+            (
+                "slotline_gateway_wakes_total",
+                "counter",
+                "Wakes of cores by journal and view.",
+                wakes,
+            ),
+            (
+                "slotline_gateway_looks_total",
+                "counter",
+                "Looks at how far the commands of all gateways reach.",
+                context.horizon.looked(),
+            ),
+        ],
+    );
+    write_view(context, &mut out);
+    write_checkpoints(context, &mut out);
     metrics::write_stored_bytes(&*context.journal, &mut out);
     context.attachments.metrics.iter().for_each(|write| write(&mut out));
     out
 }
 
-fn lag_ms(context: &Context) -> u64 {
-    let lag = crate::context::now().0.saturating_sub(context.view.at().0);
-    u64::try_from(lag).unwrap_or(0)
+/// Name, kind, meaning and value.
+type Metric = (&'static str, &'static str, &'static str, u64);
+
+fn write_plain(out: &mut String, all: &[Metric]) {
+    for (name, kind, help, value) in all {
+        metrics::heading(out, name, kind, help);
+        metrics::line(out, name, &[], *value);
+    }
+}
+
+fn write_view(context: &Context, out: &mut String) {
+    let view = &context.view;
+    let contradictions = view.read().contradictions();
+    let all: [Metric; 6] = [
+        (
+            "slotline_view_sequence",
+            "gauge",
+            "The last command that the view knows.",
+            view.sequence().0,
+        ),
+        (
+            "slotline_view_lag_ms",
+            "gauge",
+            "Age of the last command that the view knows.",
+            age_ms(view.at().0),
+        ),
+        (
+            "slotline_view_loaded_sequence",
+            "gauge",
+            "The last command of the checkpoint that this start began with; 0 without one.",
+            view.loaded(),
+        ),
+        (
+            "slotline_view_groups_total",
+            "counter",
+            "Groups of events taken in since the start.",
+            view.groups(),
+        ),
+        (
+            "slotline_view_dropped_groups_total",
+            "counter",
+            "Groups of events that did not continue what was read.",
+            view.dropped(),
+        ),
+        (
+            "slotline_view_contradictions_total",
+            "counter",
+            "Events that did not fit what came before.",
+            contradictions,
+        ),
+    ];
+    write_plain(out, &all);
+}
+
+fn write_checkpoints(context: &Context, out: &mut String) {
+    let figures = &context.view.checkpoints;
+    let get = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+    let written_at_ms = figures.written_at_ms.load(Ordering::Relaxed);
+    let age_ms = if written_at_ms > 0 { age_ms(written_at_ms) } else { 0 };
+    let all: [Metric; 7] = [
+        (
+            "slotline_view_checkpoint_sequence",
+            "gauge",
+            "The last command that the newest checkpoint of the view holds; 0 without one.",
+            get(&figures.sequence),
+        ),
+        (
+            "slotline_view_checkpoint_age_ms",
+            "gauge",
+            "Age of the newest checkpoint of the view; 0 without one.",
+            age_ms,
+        ),
+        (
+            "slotline_view_checkpoint_bytes",
+            "gauge",
+            "Length of the newest checkpoint of the view.",
+            get(&figures.bytes),
+        ),
+        (
+            "slotline_view_checkpoint_duration_ms",
+            "gauge",
+            "How long the last checkpoint of the view took to write.",
+            get(&figures.duration_ms),
+        ),
+        (
+            "slotline_view_checkpoint_hold_us",
+            "gauge",
+            "The longest time for which writing it held the view.",
+            get(&figures.hold_us),
+        ),
+        (
+            "slotline_view_checkpoints_total",
+            "counter",
+            "Checkpoints of the view written since the start.",
+            get(&figures.written),
+        ),
+        (
+            "slotline_view_checkpoint_failures_total",
+            "counter",
+            "Checkpoints of the view begun and not written.",
+            get(&figures.failures),
+        ),
+    ];
+    write_plain(out, &all);
+}
+
+fn age_ms(at_ms: i64) -> u64 {
+    u64::try_from(crate::context::now().0.saturating_sub(at_ms)).unwrap_or(0)
 }
 
 /// Text for a machine, never kept by a cache.

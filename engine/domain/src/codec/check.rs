@@ -1,7 +1,7 @@
 //! What no honest writer puts into a record, whatever the state: refused on reading, so that the
 //! rules and the readers may add to instants and show days without fear of overflow.
 
-use super::{DecodeError, INSTANT_MAX, INSTANT_MIN};
+use super::{DecodeError, is_instant};
 use crate::eligibility::VACCINES_MAX;
 use crate::{Category, Command, Day, Event, Millis, Opening, Period, Slot, VaccineNumber};
 
@@ -38,7 +38,7 @@ pub(super) fn event(event: &Event) -> Result<(), DecodeError> {
 
 /// An instant of the years 1 to 9999.
 pub(super) fn instant(at: Millis) -> Result<(), DecodeError> {
-    if at < INSTANT_MIN || at > INSTANT_MAX {
+    if !is_instant(at) {
         return Err(DecodeError::Malformed("instant outside the years 1 to 9999"));
     }
     Ok(())

@@ -53,7 +53,7 @@ const MISSED: usize = 9;
 
 /// Appends one event.
 #[inline]
-pub(super) fn put_event(event: &Event, out: &mut Vec<u8>) {
+pub(crate) fn put_event(event: &Event, out: &mut Vec<u8>) {
     match *event {
         Event::Confirmed { person, period, key, fingerprint, booking, slot } => {
             request::<BOOKED>(out, kind::CONFIRMED, person, period, key)

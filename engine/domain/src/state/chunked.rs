@@ -89,6 +89,18 @@ impl<T> Chunked<T> {
         self.chunks.iter().flatten()
     }
 
+    /// All records in order of index, given away.
+    pub(crate) fn into_records(self) -> impl Iterator<Item = T> {
+        self.chunks.into_iter().flatten()
+    }
+
+    /// Neighbouring records from an index on: as far as they lie together, and at most so many.
+    pub(crate) fn portion(&self, from: u32, count_max: usize) -> &[T] {
+        let (chunk, place) = Self::split(from);
+        let rest = self.chunks.get(chunk).and_then(|chunk| chunk.get(place..)).unwrap_or_default();
+        &rest[..rest.len().min(count_max)]
+    }
+
     /// Begins a chunk, or sets the rest of the first one aside.
     #[cold]
     fn make_room(&mut self) {
@@ -148,6 +160,17 @@ mod tests {
         assert!(array.iter().copied().eq((0..count).map(record)));
         assert_eq!(array.get(count), None);
         assert_eq!(array.get(u32::MAX), None);
+        let mut portions = 0;
+        let mut next = 0;
+        while next < count {
+            let portion = array.portion(next, 10_000);
+            assert!(!portion.is_empty() && portion.len() <= 10_000);
+            assert!(portion.iter().copied().eq((next..).take(portion.len()).map(record)));
+            next += portion.len() as u32;
+            portions += 1;
+        }
+        assert!(next == count && portions > 2);
+        assert!(array.portion(count, 1).is_empty() && array.portion(u32::MAX, 1).is_empty());
     }
 
     #[test]

@@ -3,13 +3,15 @@
 use crate::{BookingNumber, PeriodNumber, PersonNumber, SlotNumber};
 
 use super::people::NONE;
+use super::rows::Rows;
 use crate::state::chunked::Chunked;
+use crate::state::packing::{Fields, Pack, Packer};
 use crate::state::prefetch;
 
 /// All bookings ever made.
 #[derive(Clone, Debug)]
 pub(super) struct Bookings {
-    rows: Chunked<BookingRow>,
+    pub(super) rows: Rows<BookingRow>,
     /// The bookings of each slot that were not cancelled, in no order that means anything.
     by_slot: Chunked<Vec<u32>>,
 }
@@ -17,7 +19,7 @@ pub(super) struct Bookings {
 /// One booking. It knows its place in its slot's list, so that a cancelled or moved one leaves the list
 /// at once however many hold the slot.
 #[derive(Clone, Copy, Debug)]
-struct BookingRow {
+pub(super) struct BookingRow {
     person: PersonNumber,
     /// Where it is now, or was when it was cancelled.
     slot: SlotNumber,
@@ -34,18 +36,27 @@ const _: () = assert!(size_of::<BookingRow>() == 20);
 
 /// What became of a booking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
 pub enum BookingStatus {
     /// It stands.
-    Booked,
+    Booked = 0,
     /// It was given up.
-    Cancelled,
+    Cancelled = 1,
     /// The person came.
-    Attended,
+    Attended = 2,
     /// The day passed and nobody said that the person came.
-    NoShow,
+    NoShow = 3,
 }
 
 impl BookingStatus {
+    /// In the order of their numbers in checkpoints.
+    const ALL: [BookingStatus; 4] = [
+        BookingStatus::Booked,
+        BookingStatus::Cancelled,
+        BookingStatus::Attended,
+        BookingStatus::NoShow,
+    ];
+
     /// Neither cancelled nor attended: what it is beyond that, time decides.
     pub const fn is_open(self) -> bool {
         matches!(self, BookingStatus::Booked | BookingStatus::NoShow)
@@ -67,7 +78,7 @@ pub struct BookingView {
 
 impl Bookings {
     pub(super) fn new() -> Bookings {
-        Bookings { rows: Chunked::new(), by_slot: Chunked::new() }
+        Bookings { rows: Rows::new(), by_slot: Chunked::new() }
     }
 
     pub(super) fn view(&self, booking: BookingNumber) -> Option<BookingView> {
@@ -99,19 +110,41 @@ impl Bookings {
         BookingNumber(number)
     }
 
+    /// Adds the next booking of a checkpoint, of a person and a slot that exist. `None` when it is
+    /// linked to one that does not come before it.
+    pub(super) fn load(&mut self, row: BookingRow) -> Option<()> {
+        let number = self.rows.len();
+        (row.earlier_of_person == NONE || row.earlier_of_person < number).then_some(())?;
+        self.rows.push(row);
+        if row.status != BookingStatus::Cancelled {
+            self.link(number, row.slot);
+        }
+        Some(())
+    }
+
+    /// How many bookings of a slot were not cancelled.
+    pub(super) fn count_on(&self, slot: SlotNumber) -> u32 {
+        self.by_slot.get(slot.0).map_or(0, |list| list.len() as u32)
+    }
+
     /// Puts a booking into another slot.
     pub(super) fn relocate(&mut self, booking: BookingNumber, to: SlotNumber) {
-        self.unlink(booking.0);
-        if let Some(row) = self.rows.get_mut(booking.0) {
-            row.slot = to;
-        }
+        let Some(row) = self.rows.get_mut(booking.0) else {
+            return;
+        };
+        let (from, place) = (std::mem::replace(&mut row.slot, to), row.place_on_slot);
+        self.unlink(from, place);
         self.link(booking.0, to);
     }
 
     /// Marks a booking as given up; it keeps its slot for those who ask.
     pub(super) fn cancel(&mut self, booking: BookingNumber) {
-        self.unlink(booking.0);
-        self.mark(booking, BookingStatus::Cancelled);
+        let Some(row) = self.rows.get_mut(booking.0) else {
+            return;
+        };
+        row.status = BookingStatus::Cancelled;
+        let (from, place) = (row.slot, row.place_on_slot);
+        self.unlink(from, place);
     }
 
     pub(super) fn mark(&mut self, booking: BookingNumber, status: BookingStatus) {
@@ -169,35 +202,62 @@ impl Bookings {
         };
         let place = list.len() as u32;
         list.push(number);
-        if let Some(row) = self.rows.get_mut(number) {
+        if let Some(row) = self.rows.get_mut_unwatched(number) {
             row.place_on_slot = place;
         }
     }
 
-    /// Takes a booking out of its slot's list; the last of the list takes its place.
-    fn unlink(&mut self, number: u32) {
-        let Some(row) = self.rows.get(number).copied() else {
-            return;
-        };
-        let place = row.place_on_slot as usize;
-        let Some(list) = self.by_slot.get_mut(row.slot.0).filter(|list| place < list.len()) else {
+    /// Takes the booking at a place out of a slot's list; the last of the list takes its place.
+    fn unlink(&mut self, slot: SlotNumber, place_on_slot: u32) {
+        let place = place_on_slot as usize;
+        let Some(list) = self.by_slot.get_mut(slot.0).filter(|list| place < list.len()) else {
             return;
         };
         list.swap_remove(place);
-        if let Some(moved) = list.get(place).and_then(|moved| self.rows.get_mut(*moved)) {
-            moved.place_on_slot = row.place_on_slot;
+        let moved = list.get(place).and_then(|moved| self.rows.get_mut_unwatched(*moved));
+        if let Some(moved) = moved {
+            moved.place_on_slot = place_on_slot;
         }
     }
 }
 
 impl BookingRow {
-    fn view(&self) -> BookingView {
+    pub(super) fn view(&self) -> BookingView {
         BookingView {
             person: self.person,
             period: self.period,
             slot: self.slot,
             status: self.status,
         }
+    }
+
+    /// Reads what [`Pack::pack`] wrote.
+    pub(super) fn unpack(bytes: &[u8]) -> Option<BookingRow> {
+        let mut fields = Fields::of(bytes);
+        let row = BookingRow {
+            person: PersonNumber(fields.u32()?),
+            slot: SlotNumber(fields.u32()?),
+            earlier_of_person: fields.u32()?,
+            place_on_slot: NONE,
+            period: PeriodNumber(fields.u16()?),
+            status: *BookingStatus::ALL.get(usize::from(fields.u8()?))?,
+        };
+        fields.end(row)
+    }
+}
+
+/// Bytes of a row in a checkpoint. Its place in its slot's list is found again.
+pub(super) const BOOKING_BYTES: usize = 15;
+
+impl Pack<BOOKING_BYTES> for BookingRow {
+    fn pack(&self, place: &mut [u8; BOOKING_BYTES]) {
+        Packer::new(place)
+            .u32(self.person.0)
+            .u32(self.slot.0)
+            .u32(self.earlier_of_person)
+            .u16(self.period.0)
+            .u8(self.status as u8)
+            .finish();
     }
 }
 

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use super::rows::Rows;
 use crate::eligibility::{CategoryRule, PeriodRule};
-use crate::state::chunked::Chunked;
 use crate::{
     Category, CategoryNumber, CountyNumber, Day, DistrictNumber, Event, Millis, Period,
     PeriodNumber, Site, SiteNumber, Slot, SlotNumber, VaccineNumber, VaccineSet,
@@ -22,10 +22,10 @@ pub struct Catalogue {
     category_rules: Vec<CategoryRule>,
     periods: BTreeMap<PeriodNumber, PeriodEntry>,
     /// Sites by number.
-    sites: Vec<Site>,
+    pub(super) sites: Rows<Site>,
     site_by_id: BTreeMap<String, SiteNumber>,
     sites_by_region: BTreeMap<(CountyNumber, DistrictNumber), Vec<SiteNumber>>,
-    slots: Chunked<Slot>,
+    pub(super) slots: Rows<Slot>,
     /// Slots of each day and site, by time, vaccine and number; the days to come stand together.
     slots_by_day: BTreeMap<(Day, SiteNumber), Vec<SlotNumber>>,
 }
@@ -116,10 +116,10 @@ impl Catalogue {
             categories: Vec::new(),
             category_rules: Vec::new(),
             periods: BTreeMap::new(),
-            sites: Vec::new(),
+            sites: Rows::new(),
             site_by_id: BTreeMap::new(),
             sites_by_region: BTreeMap::new(),
-            slots: Chunked::new(),
+            slots: Rows::new(),
             slots_by_day: BTreeMap::new(),
         }
     }
@@ -200,12 +200,12 @@ impl Catalogue {
 
     /// How many sites there are; their numbers are below it.
     pub fn sites_count(&self) -> u32 {
-        self.sites.len() as u32
+        self.sites.len()
     }
 
     /// A site.
     pub fn site(&self, number: SiteNumber) -> Option<&Site> {
-        self.sites.get(number.index())
+        self.sites.get(number.0)
     }
 
     /// The site with this id of the operator's.
@@ -228,7 +228,7 @@ impl Catalogue {
             .range(regions)
             .filter(move |((_, place), _)| district.is_none_or(|wanted| wanted == *place))
             .flat_map(|(_, numbers)| numbers)
-            .filter_map(|number| Some((*number, self.sites.get(number.index())?)))
+            .filter_map(|number| Some((*number, self.sites.get(number.0)?)))
     }
 
     /// How many slots there are; their numbers are below it.
@@ -307,15 +307,14 @@ impl Catalogue {
     }
 
     fn put_site(&mut self, number: SiteNumber, site: &Site) -> bool {
-        let is_next = number.index() == self.sites.len();
+        let is_next = number.0 == self.sites.len();
         if is_next && !self.site_by_id.contains_key(&site.id) {
             self.sites.push(site.clone());
             self.site_by_id.insert(site.id.clone(), number);
             self.enter_region(number, site);
             return true;
         }
-        let Some(known) = self.sites.get_mut(number.index()).filter(|known| known.id == site.id)
-        else {
+        let Some(known) = self.sites.get_mut(number.0).filter(|known| known.id == site.id) else {
             return false;
         };
         let before = (known.county, known.district);
@@ -344,7 +343,7 @@ impl Catalogue {
     }
 
     pub(super) fn put_slot(&mut self, number: SlotNumber, slot: &Slot) -> bool {
-        if number.0 == self.slots.len() && slot.site.index() < self.sites.len() {
+        if number.0 == self.slots.len() && slot.site.0 < self.sites.len() {
             self.slots.push(*slot);
             self.enter_day(number, slot);
             return true;

@@ -5,7 +5,7 @@ use crate::{Millis, Sequence};
 /// Milliseconds since 1970 in 48 bits: from about 2,490 BC to the year 6429; what lies beyond is kept
 /// as the nearest bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Instant48([u8; 6]);
+pub(super) struct Instant48(pub(super) [u8; 6]);
 
 impl Instant48 {
     pub(super) const ZERO: Instant48 = Instant48([0; 6]);
@@ -25,7 +25,7 @@ impl Instant48 {
 
 /// A sequence in 48 bits: at a million commands a second they last nine years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sequence48([u8; 6]);
+pub(super) struct Sequence48(pub(super) [u8; 6]);
 
 impl Sequence48 {
     pub(super) fn new(sequence: Sequence) -> Sequence48 {

@@ -7,14 +7,16 @@ use crate::{
 use super::bookings::Bookings;
 use super::instant::{Instant48, Sequence48};
 use super::people::NONE;
+use crate::codec;
 use crate::state::chunked::Chunked;
+use crate::state::packing::{Fields, Pack, Packer};
 
 /// All recorded requests.
 #[derive(Clone, Debug)]
 pub(super) struct Outcomes {
-    rows: Chunked<OutcomeRow>,
+    pub(super) rows: Chunked<OutcomeRow>,
     /// The particulars of `Changed` outcomes, which are rarer than the others.
-    moves: Chunked<Move>,
+    pub(super) moves: Chunked<Move>,
 }
 
 /// One recorded request.
@@ -35,8 +37,9 @@ pub(super) struct OutcomeRow {
 // The budget of an outcome; see the module doc of `view`.
 const _: () = assert!(size_of::<OutcomeRow>() == 40);
 
+/// The particulars of a `Changed` outcome.
 #[derive(Clone, Copy, Debug)]
-struct Move {
+pub(super) struct Move {
     booking: BookingNumber,
     from: SlotNumber,
     to: SlotNumber,
@@ -238,5 +241,98 @@ impl Outcomes {
             }
         }
         Some(slot)
+    }
+}
+
+impl OutcomeRow {
+    /// Reads what [`Pack::pack`] wrote.
+    pub(super) fn unpack(bytes: &[u8]) -> Option<OutcomeRow> {
+        let mut fields = Fields::of(bytes);
+        let row = OutcomeRow {
+            key: KeyHash(fields.u64()?),
+            fingerprint: Fingerprint(fields.u64()?),
+            earlier: fields.u32()?,
+            detail: fields.u32()?,
+            period: PeriodNumber(fields.u16()?),
+            sequence: Sequence48(fields.bytes()?),
+            at: Instant48(fields.bytes()?),
+            tag: fields.u8()?,
+        };
+        fields.end(row)
+    }
+
+    /// Whether it can be the outcome with this number, given how many bookings and moves there are.
+    pub(super) fn fits(&self, number: u32, bookings: u32, moves: u32) -> bool {
+        let detail_fits = match self.tag {
+            tag::CONFIRMED | tag::CANCELLED => self.detail < bookings,
+            tag::CHANGED => self.detail < moves,
+            tag::REGISTERED..=tag::WITHDRAWN => true,
+            rejected => {
+                rejected.checked_sub(tag::REJECTED).and_then(Rejection::from_number).is_some()
+            }
+        };
+        (self.earlier == NONE || self.earlier < number)
+            && detail_fits
+            && codec::is_instant(self.at.get())
+    }
+
+    /// The retry key that it answers.
+    pub(super) fn key(&self) -> KeyHash {
+        self.key
+    }
+
+    /// The period of a move that was granted.
+    pub(super) fn moved_in(&self) -> Option<PeriodNumber> {
+        (self.tag == tag::CHANGED).then_some(self.period)
+    }
+
+    /// True for a registration.
+    pub(super) fn is_registration(&self) -> bool {
+        self.tag == tag::REGISTERED
+    }
+}
+
+/// Bytes of an outcome in a checkpoint.
+pub(super) const OUTCOME_BYTES: usize = 39;
+
+impl Pack<OUTCOME_BYTES> for OutcomeRow {
+    fn pack(&self, place: &mut [u8; OUTCOME_BYTES]) {
+        Packer::new(place)
+            .u64(self.key.0)
+            .u64(self.fingerprint.0)
+            .u32(self.earlier)
+            .u32(self.detail)
+            .u16(self.period.0)
+            .bytes(self.sequence.0)
+            .bytes(self.at.0)
+            .u8(self.tag)
+            .finish();
+    }
+}
+
+impl Move {
+    /// Reads what [`Pack::pack`] wrote.
+    pub(super) fn unpack(bytes: &[u8]) -> Option<Move> {
+        let mut fields = Fields::of(bytes);
+        let step = Move {
+            booking: BookingNumber(fields.u32()?),
+            from: SlotNumber(fields.u32()?),
+            to: SlotNumber(fields.u32()?),
+        };
+        fields.end(step)
+    }
+
+    /// Whether booking and slots exist.
+    pub(super) fn fits(&self, bookings: u32, slots: u32) -> bool {
+        self.booking.0 < bookings && self.from.0 < slots && self.to.0 < slots
+    }
+}
+
+/// Bytes of a move in a checkpoint.
+pub(super) const MOVE_BYTES: usize = 12;
+
+impl Pack<MOVE_BYTES> for Move {
+    fn pack(&self, place: &mut [u8; MOVE_BYTES]) {
+        Packer::new(place).u32(self.booking.0).u32(self.from.0).u32(self.to.0).finish();
     }
 }

@@ -7,8 +7,11 @@ use crate::{
 };
 
 use super::instant::Instant48;
+use super::rows::Rows;
+use crate::codec;
 use crate::state::chunked::Chunked;
 use crate::state::key_index::KeyIndex;
+use crate::state::packing::{Fields, Pack, Packer};
 use crate::state::prefetch;
 
 /// No booking, no request.
@@ -18,9 +21,9 @@ pub(super) const NONE: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub(super) struct People {
     /// Apart from the rows: a look-up by key reads one of these and nothing else.
-    keys: Chunked<PersonKey>,
+    pub(super) keys: Chunked<PersonKey>,
     index: KeyIndex,
-    rows: Chunked<PersonRow>,
+    pub(super) rows: Rows<PersonRow>,
 }
 
 /// One person.
@@ -75,7 +78,7 @@ impl IntentView {
 
 impl People {
     pub(super) fn new() -> People {
-        People { keys: Chunked::new(), index: KeyIndex::new(), rows: Chunked::new() }
+        People { keys: Chunked::new(), index: KeyIndex::new(), rows: Rows::new() }
     }
 
     /// Gives the next number to a key. False when the number is not the next one or the key has one.
@@ -87,6 +90,11 @@ impl People {
         let number = self.keys.push(key);
         self.index.insert(number, &self.keys);
         true
+    }
+
+    /// Finds keys again, once keys and rows are loaded. False when a key stands twice or has no row.
+    pub(super) fn finish_load(&mut self) -> bool {
+        self.keys.len() == self.rows.len() && self.index.rebuild(&self.keys)
     }
 
     /// Asks for the memory that an event about a person will need.
@@ -189,6 +197,52 @@ impl PersonRow {
 
     pub(super) fn withdraw(&mut self) {
         self.serial = 0;
+    }
+
+    /// Whether what it links to exists, given how many bookings and outcomes there are.
+    pub(super) fn fits(&self, bookings: u32, outcomes: u32) -> bool {
+        (self.latest_booking == NONE || self.latest_booking < bookings)
+            && (self.latest_request == NONE || self.latest_request < outcomes)
+    }
+
+    /// Reads what [`Pack::pack`] wrote; `None` when no event can have made it.
+    pub(super) fn unpack(bytes: &[u8]) -> Option<PersonRow> {
+        let mut fields = Fields::of(bytes);
+        let row = PersonRow {
+            serial: fields.u32()?,
+            born_on: Day(fields.i32()?),
+            memberships: fields.u32()?,
+            latest_booking: fields.u32()?,
+            latest_request: fields.u32()?,
+            district: DistrictNumber(fields.u16()?),
+            vaccines: VaccineSet(fields.u16()?),
+            registered_at: Instant48(fields.bytes()?),
+            county: CountyNumber(fields.u8()?),
+            language: LanguageNumber(fields.u8()?),
+        };
+        let can_be = codec::is_instant(row.born_on.starts_at())
+            && codec::is_instant(row.registered_at.get());
+        fields.end(row).filter(|_| can_be)
+    }
+}
+
+/// Bytes of a row in a checkpoint.
+pub(super) const PERSON_BYTES: usize = 32;
+
+impl Pack<PERSON_BYTES> for PersonRow {
+    fn pack(&self, place: &mut [u8; PERSON_BYTES]) {
+        Packer::new(place)
+            .u32(self.serial)
+            .i32(self.born_on.0)
+            .u32(self.memberships)
+            .u32(self.latest_booking)
+            .u32(self.latest_request)
+            .u16(self.district.0)
+            .u16(self.vaccines.0)
+            .bytes(self.registered_at.0)
+            .u8(self.county.0)
+            .u8(self.language.0)
+            .finish();
     }
 }
 

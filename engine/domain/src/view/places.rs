@@ -33,6 +33,12 @@ impl PlacesLeft {
         }
     }
 
+    /// Forgets everything. Readers see it counter by counter.
+    pub(super) fn clear(&self) {
+        let known = self.blocks.iter().filter_map(OnceLock::get).flatten();
+        known.for_each(|counter| counter.store(0, Ordering::Relaxed));
+    }
+
     /// Sets a slot's counter.
     pub(super) fn set(&self, slot: SlotNumber, left: u32) {
         self.counter(slot).store(left, Ordering::Relaxed);
@@ -107,5 +113,7 @@ mod tests {
         places.give_back(slot);
         assert_eq!(places.get(slot), 1);
         assert_eq!(places.get(SlotNumber(69_999)), 0);
+        places.clear();
+        assert_eq!(places.get(slot), 0);
     }
 }
