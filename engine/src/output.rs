@@ -281,7 +281,7 @@ impl Output {
         while tail.peek(wait)?.is_some_and(|next| next.last <= through) {
             tail.take();
         }
-        tail.peek(Duration::ZERO)
+        Ok(tail.peeked())
     }
 
     fn append(&mut self, first: u64, last: u64, bytes: &[u8]) -> Result<(), EngineError> {

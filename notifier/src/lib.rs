@@ -10,9 +10,12 @@
 //!                                                    after a crash between: look up, then send the rest
 //! ```
 //!
-//! One text may go out twice in one case only: the provider's answer was lost and it offers no look-up.
-//! Those are counted and shown ([`NotifierStatus`]). A text's reference is the id of its event, so a
-//! provider that knows references will not repeat it even then.
+//! One text may go out twice in two cases only. The provider's answer was lost and it offers no look-up:
+//! those are counted and shown ([`NotifierStatus`]). Or a notifier stands still for more than half of
+//! `takeover_ms` between making sure of its epoch and handing the texts over, and wakes up after its
+//! successor sent them: it hands over that one batch (at most `batch_messages_max`), which nobody can
+//! count. A text's reference is the id of its event, so a provider that refuses references it knows will
+//! not repeat it even then.
 //!
 //! [`confirmations`] turns the same events into the public messages for outside systems, and
 //! [`publishing`] writes them to a topic where there is one.

@@ -120,6 +120,9 @@ struct Session {
     deliveries: Watch,
     events: Box<dyn Reader>,
     fold: Fold,
+    /// When this notifier began to write the last record of its own that was read back. Until then the
+    /// epoch was its own, whatever the reader has not shown yet.
+    held_at: Instant,
 }
 
 impl Notifier {
@@ -222,13 +225,16 @@ impl Notifier {
         let deliveries = Watch::open(&*self.journal)?;
         let events = self.journal.reader(Stream::Events, Position::START, Visibility::Durable)?;
         self.status.show(deliveries.ledger());
-        Ok(Session { deliveries, events, fold: Fold::new() })
+        Ok(Session { deliveries, events, fold: Fold::new(), held_at: Instant::now() })
     }
 
     /// Once around: the epoch, the events, the texts they ask for.
     fn turn(&mut self, session: &mut Session, stop: &AtomicBool) -> Result<(), NotifierError> {
         session.deliveries.read()?;
         self.take_epoch(session)?;
+        // What another notifier settled, also the predecessor at the last moment, need not be kept.
+        let Session { deliveries, fold, .. } = session;
+        fold.forget(|id| deliveries.ledger().is_owed(id));
         let active = session.deliveries.ledger().is_owned_by(&self.instance);
         self.status.enter(if active { NotifierPhase::Active } else { NotifierPhase::Standby });
 
@@ -242,9 +248,6 @@ impl Notifier {
             if !came && self.is_full(session) {
                 session.deliveries.read_group(Duration::from_millis(self.config.poll_ms))?;
             }
-            // What the active notifier settles need not be kept.
-            let Session { deliveries, fold, .. } = session;
-            fold.forget(|id| deliveries.ledger().is_owed(id));
         } else if !session.fold.drafts.is_empty() && self.has_provider(session) {
             self.settle(session, stop)?;
         } else if !self.config.exclusive {
@@ -303,7 +306,7 @@ impl Notifier {
         let mut wait = wait;
         let mut came = false;
         while !self.is_full(session) {
-            let Session { events, fold, deliveries } = session;
+            let Session { events, fold, deliveries, .. } = session;
             let Some(group) = events.poll(wait)? else { break };
             for record in group.records.iter() {
                 fold.absorb(record, &self.book, |id| deliveries.ledger().is_owed(id))?;
@@ -407,20 +410,24 @@ impl Notifier {
     }
 
     /// True as long as this notifier holds the epoch. Asked before every attempt: while the provider was
-    /// silent, another may have taken over.
+    /// silent, or this process did not run, another may have taken over. What the reader shows is no
+    /// answer, as it may fall behind; a record of its own that was read back is, for as long as no other
+    /// takes over: `takeover_ms` from when it was written.
     fn may_send(&self, session: &mut Session) -> Result<bool, NotifierError> {
         if self.config.exclusive {
             return Ok(true);
         }
         session.deliveries.read()?;
         self.beat(session)?;
-        Ok(session.deliveries.ledger().is_owned_by(&self.instance))
+        // Half of it is left for handing over the texts. A process that stood still since it wrote, even
+        // while it read its record back, is not sure any more.
+        let is_sure = session.held_at.elapsed() < self.takeover() / 2;
+        Ok(is_sure && session.deliveries.ledger().is_owned_by(&self.instance))
     }
 
     /// Shows that this notifier is there, if it has not written for a while.
     fn beat(&self, session: &mut Session) -> Result<(), NotifierError> {
-        let due =
-            session.deliveries.silence() >= Duration::from_millis(self.config.takeover_ms) / 4;
+        let due = session.held_at.elapsed() >= self.takeover() / 4;
         if due && session.deliveries.ledger().is_owned_by(&self.instance) {
             let epoch = session.deliveries.ledger().epoch();
             self.append(session, &DeliveryRecord::Beat { epoch })?;
@@ -428,11 +435,20 @@ impl Notifier {
         Ok(())
     }
 
+    fn takeover(&self) -> Duration {
+        Duration::from_millis(self.config.takeover_ms)
+    }
+
     /// Writes one record, and reads up to it: only what was read counts.
     fn append(&self, session: &mut Session, record: &DeliveryRecord) -> Result<(), NotifierError> {
         let bytes = encode_delivery(record);
+        let began_at = Instant::now();
         let appended = self.journal.append(Stream::Deliveries, &[&bytes])?;
-        session.deliveries.read_to(&*self.journal, appended.next)
+        session.deliveries.read_to(&*self.journal, appended.next)?;
+        if session.deliveries.ledger().is_owned_by(&self.instance) {
+            session.held_at = began_at;
+        }
+        Ok(())
     }
 }
 

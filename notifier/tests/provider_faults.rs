@@ -4,106 +4,14 @@
 
 mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 
 use journal::Journal;
-use notifier::{
-    Accepted, DeliveryState, LookUp, NotifierConfig, NotifierStatus, SendError, Sms, SmsProvider,
-};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use notifier::{DeliveryState, NotifierConfig, NotifierStatus};
+use world::carrier::{Carrier, Manners};
 use world::*;
-
-/// How a provider misbehaves, in shares of 100 sends.
-#[derive(Clone, Copy, Default)]
-struct Manners {
-    away: u32,
-    lost_before: u32,
-    lost_after: u32,
-    refused: u32,
-    away_for_lookups: u32,
-    has_lookup: bool,
-    /// The first attempts at anything fail.
-    away_at_first: u32,
-}
-
-/// A provider with an office of its own that survives the process.
-#[derive(Clone)]
-struct Carrier {
-    manners: Manners,
-    office: Arc<Mutex<Office>>,
-}
-
-struct Office {
-    random: ChaCha8Rng,
-    taken: BTreeMap<String, u32>,
-    refused: BTreeSet<String>,
-    attempts: u32,
-}
-
-impl Carrier {
-    fn new(seed: u64, manners: Manners) -> Carrier {
-        let office = Office {
-            random: ChaCha8Rng::seed_from_u64(seed),
-            taken: BTreeMap::new(),
-            refused: BTreeSet::new(),
-            attempts: 0,
-        };
-        Carrier { manners, office: Arc::new(Mutex::new(office)) }
-    }
-
-    fn taken(&self) -> BTreeMap<String, u32> {
-        self.office.lock().unwrap().taken.clone()
-    }
-}
-
-impl SmsProvider for Carrier {
-    fn name(&self) -> &'static str {
-        "carrier"
-    }
-
-    fn send(&self, sms: &Sms<'_>) -> Result<Accepted, SendError> {
-        let mut office = self.office.lock().unwrap();
-        office.attempts += 1;
-        if office.attempts <= self.manners.away_at_first {
-            return Err(SendError::Unavailable("closed".into()));
-        }
-        if office.refused.contains(sms.reference) {
-            return Err(SendError::Refused("no such number".into()));
-        }
-        let Manners { away, lost_before, lost_after, refused, .. } = self.manners;
-        let dice = office.random.next_u32() % 100;
-        if dice < away {
-            return Err(SendError::Unavailable("away".into()));
-        }
-        if dice < away + lost_before {
-            return Err(SendError::Unknown("lost on the way".into()));
-        }
-        if dice < away + lost_before + refused {
-            office.refused.insert(sms.reference.to_owned());
-            return Err(SendError::Refused("no such number".into()));
-        }
-        *office.taken.entry(sms.reference.to_owned()).or_default() += 1;
-        if dice < away + lost_before + refused + lost_after {
-            return Err(SendError::Unknown("answer lost".into()));
-        }
-        Ok(Accepted)
-    }
-
-    fn lookup(&self, reference: &str, _: u64) -> Result<LookUp, SendError> {
-        if !self.manners.has_lookup {
-            return Ok(LookUp::Unsupported);
-        }
-        let mut office = self.office.lock().unwrap();
-        if office.random.next_u32() % 100 < self.manners.away_for_lookups {
-            return Err(SendError::Unavailable("away".into()));
-        }
-        let known = office.taken.contains_key(reference);
-        Ok(if known { LookUp::Accepted } else { LookUp::NeverArrived })
-    }
-}
 
 struct Outcome {
     references: Vec<String>,

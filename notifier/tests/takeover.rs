@@ -7,9 +7,14 @@ mod world;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use journal::away::{AwayJournal, Fault};
-use journal::{Journal, Stream};
+use journal::turbulent::{Turbulence, TurbulentConfig, TurbulentJournal};
+use journal::{
+    Appended, Group, Health, Journal, JournalError, JournalId, Lane, OnSettled, Position, Reader,
+    Stream, Visibility,
+};
 use notifier::{
     Accepted, DeliveryRecord, LookUp, NotifierConfig, NotifierPhase, SendError, Sms, SmsProvider,
 };
@@ -20,6 +25,8 @@ use world::*;
 struct Shared {
     taken: Arc<Mutex<BTreeMap<String, u32>>>,
     is_held: Arc<AtomicBool>,
+    /// This process is paused once a batch was taken.
+    pauses: Option<TurbulentJournal>,
 }
 
 impl SmsProvider for Shared {
@@ -33,6 +40,13 @@ impl SmsProvider for Shared {
         }
         *self.taken.lock().unwrap().entry(sms.reference.to_owned()).or_default() += 1;
         Ok(Accepted)
+    }
+
+    fn send_many(&self, batch: &[Sms<'_>], answers: &mut Vec<Result<Accepted, SendError>>) {
+        answers.extend(batch.iter().map(|sms| self.send(sms)));
+        if let Some(process) = &self.pauses {
+            process.pause();
+        }
     }
 
     fn lookup(&self, reference: &str, _: u64) -> Result<LookUp, SendError> {
@@ -171,4 +185,181 @@ fn an_outage_delays_a_start_and_is_not_taken_for_the_silence_of_the_active_notif
     second.wait_until("it is active", |status| status.phase() == NotifierPhase::Active);
     second.end().unwrap();
     assert!(provider.taken.lock().unwrap().values().all(|times| *times == 1));
+}
+
+/// Done once, before the next append.
+type Meddling = Box<dyn FnOnce() + Send>;
+
+/// A journal to which something happens at the wrong moment.
+struct Meddled {
+    inner: Arc<dyn Journal>,
+    before_append: Mutex<Option<Meddling>>,
+    /// Whoever does not wait for a group gets none: its reader is still fetching.
+    is_fetching: Arc<AtomicBool>,
+}
+
+struct MeddledReader {
+    inner: Box<dyn Reader>,
+    is_fetching: Arc<AtomicBool>,
+}
+
+impl Meddled {
+    fn new(inner: &Arc<dyn Journal>) -> Meddled {
+        Meddled {
+            inner: Arc::clone(inner),
+            before_append: Mutex::new(None),
+            is_fetching: Arc::default(),
+        }
+    }
+}
+
+impl Reader for MeddledReader {
+    fn poll(&mut self, wait: Duration) -> Result<Option<Group>, JournalError> {
+        if wait.is_zero() && self.is_fetching.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        self.inner.poll(wait)
+    }
+
+    fn position(&self) -> Position {
+        self.inner.position()
+    }
+}
+
+impl Journal for Meddled {
+    fn id(&self) -> JournalId {
+        self.inner.id()
+    }
+
+    fn lane(&self, stream: Stream, on_settled: OnSettled) -> Result<Box<dyn Lane>, JournalError> {
+        self.inner.lane(stream, on_settled)
+    }
+
+    fn append(&self, stream: Stream, records: &[&[u8]]) -> Result<Appended, JournalError> {
+        let meddling = self.before_append.lock().unwrap().take();
+        if let Some(meddle) = meddling {
+            meddle();
+        }
+        self.inner.append(stream, records)
+    }
+
+    fn append_behind(&self, stream: Stream, record: &[u8]) -> Result<Position, JournalError> {
+        self.inner.append_behind(stream, record)
+    }
+
+    fn sync(&self, stream: Stream) -> Result<(), JournalError> {
+        self.inner.sync(stream)
+    }
+
+    fn reader(
+        &self,
+        stream: Stream,
+        from: Position,
+        visibility: Visibility,
+    ) -> Result<Box<dyn Reader>, JournalError> {
+        let inner = self.inner.reader(stream, from, visibility)?;
+        Ok(Box::new(MeddledReader { inner, is_fetching: Arc::clone(&self.is_fetching) }))
+    }
+
+    fn durable_end(&self, stream: Stream) -> Result<Position, JournalError> {
+        self.inner.durable_end(stream)
+    }
+
+    fn health(&self) -> Health {
+        self.inner.health()
+    }
+
+    fn stored_bytes(&self, stream: Stream) -> u64 {
+        self.inner.stored_bytes(stream)
+    }
+
+    fn close(&self) {
+        self.inner.close();
+    }
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+#[test]
+fn what_the_predecessor_settles_at_the_last_moment_is_settled() {
+    let mut world = World::new(3);
+    world.live(20, 200);
+    let folder = tempfile::tempdir().unwrap();
+    let streams: Arc<dyn Journal> = Arc::new(memory_journal(3));
+    world.pour(&*streams);
+    let config = TurbulentConfig::new(3, Turbulence::CALM);
+    let process = TurbulentJournal::new(Arc::clone(&streams), config);
+    let provider = Shared::default();
+    // The first one stands still after each batch, before it records what became of it.
+    let pausing = Shared { pauses: Some(process.clone()), ..provider.clone() };
+    let journal: Arc<dyn Journal> = Arc::new(process.clone());
+    let first = start(&world, &journal, shared_config(folder.path(), "first", 60_000), &pausing);
+    until("it stands still", || process.stands_still());
+    // The second one reads the texts of that batch as owed. Then, between its last look and its epoch,
+    // the first one runs for a moment: it records those results, and begins the next batch.
+    let meddled = Meddled::new(&streams);
+    let runs_on = process.clone();
+    let taken = Arc::clone(&provider.taken);
+    *meddled.before_append.lock().unwrap() = Some(Box::new(move || {
+        let before = taken.lock().unwrap().len();
+        runs_on.resume();
+        until("the next batch was taken", || taken.lock().unwrap().len() > before);
+        until("it stands still again", || runs_on.stands_still());
+    }));
+    let journal: Arc<dyn Journal> = Arc::new(meddled);
+    let second = start(&world, &journal, shared_config(folder.path(), "second", 100), &provider);
+    second.wait_until("it is active", |status| status.phase() == NotifierPhase::Active);
+    second.wait_for(world.last());
+    let (_, records) = read_deliveries(&*streams);
+    let at = |epoch| {
+        let is_it = |record: &DeliveryRecord| matches!(record, DeliveryRecord::Epoch { epoch: begun, .. } if *begun == epoch);
+        records.iter().position(is_it).unwrap()
+    };
+    assert_eq!(at(2), 4, "epoch, intents, results, intents of the first one");
+    process.resume();
+    second.end().unwrap();
+    first.end().unwrap();
+    let once: BTreeMap<String, u32> =
+        world.owed("").into_iter().map(|owed| (owed.reference, 1)).collect();
+    assert_eq!(*provider.taken.lock().unwrap(), once);
+}
+
+#[test]
+fn a_deposed_notifier_that_wakes_up_to_old_news_sends_nothing() {
+    const TAKEOVER_MS: u64 = 2_000;
+    let mut world = World::new(4);
+    world.live(20, 200);
+    let folder = tempfile::tempdir().unwrap();
+    let streams: Arc<dyn Journal> = Arc::new(memory_journal(4));
+    world.pour(&*streams);
+    let config = TurbulentConfig::new(4, Turbulence::CALM);
+    let process = TurbulentJournal::new(Arc::clone(&streams), config);
+    let paused: Arc<dyn Journal> = Arc::new(process.clone());
+    let meddled = Meddled::new(&paused);
+    let is_fetching = Arc::clone(&meddled.is_fetching);
+    let provider = Shared::default();
+    let stuck = Shared { is_held: Arc::new(AtomicBool::new(true)), ..provider.clone() };
+    let journal: Arc<dyn Journal> = Arc::new(meddled);
+    let first = start(&world, &journal, shared_config(folder.path(), "first", TAKEOVER_MS), &stuck);
+    first.wait_until("texts wait", |status| status.trouble().is_some());
+    process.pause();
+    until("it stands still", || process.stands_still());
+    // It is silent for long enough to be no longer sure of its epoch, and somebody takes the next one.
+    // When it wakes up, its reader has fetched an old heartbeat of its own, and not yet that.
+    std::thread::sleep(Duration::from_millis(TAKEOVER_MS / 2));
+    streams.append(Stream::Deliveries, &[&[1, 2, 1]]).unwrap();
+    streams.append(Stream::Deliveries, &[&[&[1_u8, 1, 2][..], &[7; 16]].concat()]).unwrap();
+    is_fetching.store(true, Ordering::Release);
+    stuck.is_held.store(false, Ordering::Release);
+    process.resume();
+    first.wait_until("it stands by", |status| status.phase() == NotifierPhase::Standby);
+    assert_eq!(provider.taken.lock().unwrap().len(), 0);
+    is_fetching.store(false, Ordering::Release);
+    first.end().unwrap();
 }

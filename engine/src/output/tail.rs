@@ -139,6 +139,11 @@ impl Tail {
         Ok(self.peeked.as_ref().filter(|group| group.position < end))
     }
 
+    /// The group that was peeked and not taken.
+    pub(super) fn peeked(&self) -> Option<&TailGroup> {
+        self.peeked.as_ref()
+    }
+
     /// Takes the group that was peeked.
     pub(crate) fn take(&mut self) -> Option<TailGroup> {
         self.peeked.take()

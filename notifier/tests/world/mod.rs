@@ -3,6 +3,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+pub mod carrier;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

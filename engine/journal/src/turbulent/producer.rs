@@ -3,8 +3,9 @@
 //! Does: takes records, gives what waits to the stream's turn, and stands still while the process is
 //! paused. Does not read, and does not decide what becomes of a group ([`super::turn`]).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -36,6 +37,8 @@ pub(super) struct Producer {
     pub(super) turns: [Mutex<Turn>; Stream::ALL.len()],
     state: Mutex<State>,
     changed: Condvar,
+    /// Its own writing thread, which nobody waits for.
+    writer: OnceLock<ThreadId>,
 }
 
 /// What changes.
@@ -44,7 +47,7 @@ pub(super) struct State {
     pub(super) lanes: Lanes,
     /// Every thread of the process stands still.
     is_paused: bool,
-    /// How many stand.
+    /// How many of its callers stand.
     standing: usize,
     /// No more is taken; what was taken is still written.
     is_closing: bool,
@@ -103,9 +106,14 @@ impl Producer {
             turns,
             state: Mutex::default(),
             changed: Condvar::new(),
+            writer: OnceLock::new(),
         });
         let writer = Arc::downgrade(&producer);
         let run = move || {
+            if let Some(producer) = writer.upgrade() {
+                // Set once: a life has one writing thread.
+                let _ = producer.writer.set(std::thread::current().id());
+            }
             while let Some(producer) = writer.upgrade() {
                 if producer.step() {
                     return;
@@ -125,12 +133,15 @@ impl Producer {
         if !state.is_paused {
             return;
         }
-        self.counters.count(Fault::Pause);
-        state.standing += 1;
+        let is_caller = self.writer.get() != Some(&std::thread::current().id());
+        if is_caller {
+            self.counters.count(Fault::Pause);
+        }
+        state.standing += usize::from(is_caller);
         while state.is_paused {
             self.changed.wait(&mut state);
         }
-        state.standing -= 1;
+        state.standing -= usize::from(is_caller);
     }
 
     pub(super) fn set_paused(&self, is_paused: bool) {
@@ -146,7 +157,7 @@ impl Producer {
         Seeded::new(dice.next_u64())
     }
 
-    /// Threads that stand still right now.
+    /// Callers that stand still right now.
     pub(super) fn standing(&self) -> usize {
         self.state.lock().standing
     }

@@ -302,9 +302,8 @@ fn a_paused_process_stands_still_in_every_call_until_it_is_resumed() {
                 sender.send(()).unwrap();
             });
         }
-        // Its own writing thread stands still, too.
         wait_until("all stand still", || {
-            paused.struck().count(Fault::Pause) == 6 && paused.stands_still()
+            paused.struck().count(Fault::Pause) == 5 && paused.stands_still()
         });
         append(&calm, "c").unwrap();
         assert!(done.try_recv().is_err());
