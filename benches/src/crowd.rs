@@ -44,10 +44,15 @@ impl Requests {
 }
 
 impl Crowd {
-    /// Everyone of this nation.
+    /// Everyone of this nation, by the secrets of `slotline dev`.
     pub fn new(nation: Nation) -> Crowd {
+        Crowd::with_secrets(nation, Secrets::sample())
+    }
+
+    /// Everyone of this nation, by these secrets.
+    pub fn with_secrets(nation: Nation, secrets: Secrets) -> Crowd {
         let order = Shuffled::new(u64::from(nation.people), SEED);
-        Crowd { vault: Vault::new(Secrets::sample()), nation, order, next: AtomicU32::new(0) }
+        Crowd { vault: Vault::new(secrets), nation, order, next: AtomicU32::new(0) }
     }
 
     /// Writes the journal of the nation under `data`: everything announced, everyone registered.
@@ -56,7 +61,17 @@ impl Crowd {
     /// When the journal refuses, in words.
     pub fn write(&self, data: &Path) -> Result<(), String> {
         let journal = open_journal(data)?;
-        let mut filler = Filler::new(&journal);
+        self.fill(&journal)?;
+        journal.close();
+        Ok(())
+    }
+
+    /// Writes the same into a journal that is open.
+    ///
+    /// # Errors
+    /// When the journal refuses, in words.
+    pub fn fill(&self, journal: &dyn Journal) -> Result<(), String> {
+        let mut filler = Filler::new(journal);
         for command in self.nation.announce(now()) {
             filler.put(command)?;
         }
@@ -64,9 +79,7 @@ impl Crowd {
             let (person, sealed) = self.identity(number)?;
             filler.put(registration(number, person, sealed))?;
         }
-        filler.flush()?;
-        journal.close();
-        Ok(())
+        filler.flush()
     }
 
     /// A person's key and sealed contact data.

@@ -69,6 +69,9 @@ pub const GOALS: &[Goal] = &[
     Goal::new("journal_vs_append", Bound::AtLeast, Some(0.8), 0.9),
     Goal::new("engine_durable_per_second", Bound::AtLeast, Some(500e3), 2e6),
     Goal::new("recovery_10m_seconds", Bound::AtMost, None, 2.0),
+    Goal::new("kafka_vs_embedded", Bound::AtLeast, Some(0.6), 0.8),
+    Goal::new("kafka_journal_vs_future_producer", Bound::AtLeast, Some(4.0), 8.0),
+    Goal::new("takeover_seconds", Bound::AtMost, Some(5.0), 3.5),
 ];
 
 #[cfg(test)]

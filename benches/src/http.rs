@@ -24,7 +24,7 @@ pub const PART: Part = Part {
 };
 
 /// Requests are sent this long in each round.
-const ROUND: Duration = Duration::from_secs(4);
+pub(crate) const ROUND: Duration = Duration::from_secs(4);
 /// Rounds of each side at the connections judged.
 const ROUNDS: usize = 5;
 /// Connections judged, and printed beside.
@@ -68,7 +68,7 @@ fn measure(run: &Run, summary: &mut Summary) -> Result<(), String> {
 
 /// Waits until the server has digested its start: millions of registrations leave the disk views some
 /// seconds of compaction, which is not what a booking costs.
-fn settle(server: &Server) -> Result<(), String> {
+pub(crate) fn settle(server: &Server) -> Result<(), String> {
     let deadline = Instant::now() + SETTLE_MAX;
     while Instant::now() < deadline {
         let before = cpu_us(server.pid())?;
@@ -107,12 +107,12 @@ struct Pair {
 }
 
 /// What one round of one side gave.
-struct Round {
-    per_second: f64,
-    cpu_us: f64,
+pub(crate) struct Round {
+    pub(crate) per_second: f64,
+    pub(crate) cpu_us: f64,
     generator_cpu_us: f64,
-    p50_ms: f64,
-    p99_ms: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
 }
 
 fn pairs(
@@ -134,7 +134,7 @@ fn pairs(
     Ok(pairs)
 }
 
-fn round(
+pub(crate) fn round(
     requests: &Requests,
     server: &Server,
     connections: usize,
@@ -158,7 +158,7 @@ fn round(
 }
 
 /// A figure of refused requests would be a figure of something else.
-fn check(result: &SaturateResult, status: u16) -> Result<(), String> {
+pub(crate) fn check(result: &SaturateResult, status: u16) -> Result<(), String> {
     let expected = result.statuses.get(&status).copied().unwrap_or(0);
     if result.failures.is_empty() && expected * 1_000 >= result.requests * 999 {
         return Ok(());

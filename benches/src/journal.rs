@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use journal::embedded::EmbeddedJournal;
 use journal::{Health, Journal, Refused, Settled, Stream};
 
 use crate::figures::{Figure, Summary, median};
@@ -28,10 +27,10 @@ const TIME: Duration = Duration::from_millis(1_500);
 /// Rounds.
 const ROUNDS: usize = 5;
 /// Bytes of a booking, and with its length in a group.
-const RECORD_BYTES: usize = 36;
+pub(crate) const RECORD_BYTES: usize = 36;
 const PACKED_BYTES: f64 = 40.0;
 /// Threads that push, and lanes of each.
-const THREADS: usize = 2;
+pub(crate) const THREADS: usize = 2;
 const LANES_OF_A_THREAD: usize = 2;
 /// Records pushed into one lane before the other's turn.
 const BURST_RECORDS: usize = 64;
@@ -117,7 +116,7 @@ fn through_the_journal(data: &Path) -> Result<Way, String> {
 }
 
 /// Pushes into the thread's lanes by turns; rests when they are full until something settles.
-fn push_all(journal: &EmbeddedJournal, stop: &AtomicBool, durable: &Arc<AtomicU64>) {
+pub(crate) fn push_all(journal: &dyn Journal, stop: &AtomicBool, durable: &Arc<AtomicU64>) {
     let me = std::thread::current();
     let lanes: Vec<_> = (0..LANES_OF_A_THREAD)
         .filter_map(|_| {

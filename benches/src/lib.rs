@@ -5,7 +5,7 @@
 //!
 //! # Where things are
 //! - [`part`]: what a part of the run is; [`PARTS`] lists them. `apply`, `http`, `engine`, `journal`,
-//!   `recovery`: one part each. [`goals`]: what the figures shall reach. [`figures`]: the table.
+//!   `recovery`, `kafka`: one part each. [`goals`]: what the figures shall reach. [`figures`]: the table.
 //! - [`nation`]: the people, places and rules that every part uses. [`crowd`]: the same people as
 //!   citizens over HTTP. [`order`]: numbers without pattern. [`memory`]: pages that the host has backed.
 //! - [`server`], [`echo`], [`running`]: what is measured. [`process`]: what it cost.
@@ -22,6 +22,7 @@ pub mod figures;
 pub mod goals;
 pub mod http;
 pub mod journal;
+pub mod kafka;
 pub mod memory;
 pub mod nation;
 pub mod order;
@@ -34,4 +35,5 @@ pub mod server;
 use part::Part;
 
 /// Every part, in the order of a run.
-pub const PARTS: &[Part] = &[http::PART, apply::PART, journal::PART, engine::PART, recovery::PART];
+pub const PARTS: &[Part] =
+    &[http::PART, apply::PART, journal::PART, engine::PART, recovery::PART, kafka::PART];

@@ -47,7 +47,11 @@ impl Server {
         Server::start(run.role("echo", &[&body_bytes.to_string()])?)
     }
 
-    fn start(mut command: Command) -> Result<Server, String> {
+    /// Starts a command that prints one line of JSON once it is ready.
+    ///
+    /// # Errors
+    /// When it does not, in words.
+    pub fn start(mut command: Command) -> Result<Server, String> {
         let mut child = command
             .stdout(Stdio::piped())
             .spawn()
@@ -57,7 +61,9 @@ impl Server {
         BufReader::new(output).read_line(&mut line).map_err(|error| error.to_string())?;
         let ready: Value = serde_json::from_str(&line)
             .map_err(|error| format!("the server did not become ready: {error}: {line:?}"))?;
-        let address = ready["public"].as_str().unwrap_or("").trim_start_matches("http://");
+        // A part without citizens has an operator's listener alone.
+        let said = ["public", "operator"].iter().find_map(|key| ready[key].as_str());
+        let address = said.unwrap_or("").trim_start_matches("http://");
         let address = address.parse().map_err(|error| format!("{address:?}: {error}"))?;
         Ok(Server { child, address })
     }

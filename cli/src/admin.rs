@@ -7,7 +7,10 @@ use vault::Secrets;
 
 use crate::End;
 use crate::http::Client;
+use crate::migrate;
 use crate::options::{AdminOptions, AdminVerb, OperatorOptions};
+use crate::topics;
+use crate::trouble::Trouble;
 
 /// Runs one admin command.
 pub(crate) fn admin(options: AdminOptions) -> End {
@@ -16,15 +19,14 @@ pub(crate) fn admin(options: AdminOptions) -> End {
             println!("{text}");
             End::Done
         }
-        Err(text) => {
-            eprintln!("slotline admin: {text}");
-            End::Failed
-        }
+        Err(trouble) => trouble.tell("slotline admin"),
     }
 }
 
-fn perform(verb: AdminVerb) -> Result<String, String> {
-    match verb {
+fn perform(verb: AdminVerb) -> Result<String, Trouble> {
+    let done = match verb {
+        AdminVerb::Topics(verb) => return topics::topics(&verb),
+        AdminVerb::Migrate(options) => return migrate::migrate(&options),
         AdminVerb::Secrets { output } => make_secrets(&output),
         AdminVerb::OperatorToken { secrets, name, roles, days } => {
             make_operator_token(&secrets, &name, &roles, days)
@@ -53,7 +55,8 @@ fn perform(verb: AdminVerb) -> Result<String, String> {
             "application/json",
             b"{}".to_vec(),
         ),
-    }
+    };
+    Ok(done?)
 }
 
 /// Writes fresh secrets to a file that only its owner may read.

@@ -3,14 +3,18 @@
 //! Every key can be set as `SLOTLINE__SECTION__KEY`; the environment wins over the file, the file over
 //! the defaults. An unknown key is an error: a misspelt limit would silently not hold.
 
-use std::net::SocketAddr;
+mod sections;
+
 use std::path::{Path, PathBuf};
 
 use config::builder::DefaultState;
 use config::{ConfigBuilder, Environment, File, FileFormat};
-use gateway::{AvailabilityConfig, IdentityConfig, LimitConfig, RequestConfig};
+use journal::KafkaConfig;
 use journal::embedded::EmbeddedConfig;
 use serde::Deserialize;
+
+use sections::{EngineSettings, GatewaySettings, ListenSettings, NotifierSettings, SmsSettings};
+pub(crate) use sections::{JournalKind, LogSettings};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,72 +24,24 @@ pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     /// The file that `slotline admin secrets` wrote.
     pub(crate) secrets_file: Option<PathBuf>,
+    /// Where the streams are kept.
+    pub(crate) journal_kind: JournalKind,
     /// Addresses.
     pub(crate) listen: ListenSettings,
     /// The embedded journal.
     pub(crate) journal: EmbeddedConfig,
+    /// The journal on Kafka.
+    pub(crate) kafka: KafkaConfig,
     /// The writer.
     pub(crate) engine: EngineSettings,
     /// The HTTP edge.
     pub(crate) gateway: GatewaySettings,
+    /// What follows from events.
+    pub(crate) notifier: NotifierSettings,
     /// SMS.
     pub(crate) sms: SmsSettings,
     /// Text logs.
     pub(crate) log: LogSettings,
-}
-
-/// `[listen]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct ListenSettings {
-    /// Where citizens call.
-    pub(crate) public: SocketAddr,
-    /// Where operators and monitoring call.
-    pub(crate) operator: SocketAddr,
-}
-
-/// `[engine]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct EngineSettings {
-    checkpoint_interval_ms: u64,
-    checkpoint_changes_bytes_max: u64,
-    clock_skew_ms_max: u64,
-    pulse_interval_ms: u64,
-    takeover_ms: u64,
-    events_pending_bytes_max: u64,
-}
-
-/// `[gateway]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct GatewaySettings {
-    /// Threads of the public listener; 0 = one a CPU.
-    cores: usize,
-    limits: LimitConfig,
-    request: RequestConfig,
-    identity: IdentityConfig,
-    availability: AvailabilityConfig,
-}
-
-/// `[sms]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct SmsSettings {
-    /// Whether texts may be written in plain to a folder, instead of being sent.
-    pub(crate) plaintext_outbox: bool,
-    /// That folder; outside the data directory.
-    pub(crate) outbox_dir: PathBuf,
-}
-
-/// `[log]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct LogSettings {
-    /// `error`, `warn`, `info`, `debug`, or a filter as `warn,engine=debug`.
-    pub(crate) level: String,
-    /// One JSON object a line instead of text.
-    pub(crate) json: bool,
 }
 
 impl Default for Settings {
@@ -93,48 +49,16 @@ impl Default for Settings {
         Settings {
             data_dir: PathBuf::from("data"),
             secrets_file: None,
+            journal_kind: JournalKind::default(),
             listen: ListenSettings::default(),
             journal: EmbeddedConfig::default(),
+            kafka: KafkaConfig::default(),
             engine: EngineSettings::default(),
             gateway: GatewaySettings::default(),
+            notifier: NotifierSettings::default(),
             sms: SmsSettings::default(),
             log: LogSettings::default(),
         }
-    }
-}
-
-impl Default for ListenSettings {
-    fn default() -> ListenSettings {
-        ListenSettings {
-            public: SocketAddr::from(([127, 0, 0, 1], 1922)),
-            operator: SocketAddr::from(([127, 0, 0, 1], 1923)),
-        }
-    }
-}
-
-impl Default for EngineSettings {
-    fn default() -> EngineSettings {
-        let limits = engine::EngineConfig::new("", [0; 16]);
-        EngineSettings {
-            checkpoint_interval_ms: limits.checkpoint_interval_ms,
-            checkpoint_changes_bytes_max: limits.checkpoint_changes_bytes_max,
-            clock_skew_ms_max: limits.clock_skew_ms_max,
-            pulse_interval_ms: limits.pulse_interval_ms,
-            takeover_ms: limits.takeover_ms,
-            events_pending_bytes_max: limits.events_pending_bytes_max,
-        }
-    }
-}
-
-impl Default for SmsSettings {
-    fn default() -> SmsSettings {
-        SmsSettings { plaintext_outbox: false, outbox_dir: PathBuf::from("outbox") }
-    }
-}
-
-impl Default for LogSettings {
-    fn default() -> LogSettings {
-        LogSettings { level: "info".to_owned(), json: false }
     }
 }
 
@@ -149,10 +73,13 @@ impl Settings {
         // The TOML reader alone names line and column, so it looks first.
         toml::from_str::<Settings>(&text)
             .map_err(|error| format!("{}: {}", path.display(), place_of(&text, &error)))?;
-        let builder = config::Config::builder()
-            .add_source(File::from_str(&text, FileFormat::Toml))
-            .add_source(environment());
-        finish(builder).map_err(|error| format!("{}: {error}", path.display()))
+        Settings::merge(&text, environment())
+            .map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    fn merge(text: &str, environment: Environment) -> Result<Settings, String> {
+        let file = File::from_str(text, FileFormat::Toml);
+        finish(config::Config::builder().add_source(file).add_source(environment))
     }
 
     /// The defaults, the environment, and settings of the form `section.key=value`.
@@ -171,34 +98,27 @@ impl Settings {
         finish(builder)
     }
 
+    /// True when the streams belong to one process alone.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.journal_kind == JournalKind::Embedded
+    }
+
     /// The gateway's part, with addresses and folder.
     pub(crate) fn gateway_config(&self) -> gateway::GatewayConfig {
-        let mut request = self.gateway.request.clone();
-        // One figure decides for both: the gateway sheds only where the writer would not differ.
-        request.clock_skew_ms_max =
-            i64::try_from(self.engine.clock_skew_ms_max).unwrap_or(i64::MAX);
-        gateway::GatewayConfig {
-            public_address: self.listen.public,
-            operator_address: self.listen.operator,
-            data_dir: self.data_dir.join("gateway"),
-            cores: self.gateway.cores,
-            limits: self.gateway.limits.clone(),
-            request,
-            identity: self.gateway.identity.clone(),
-            availability: self.gateway.availability.clone(),
-        }
+        let data_dir = self.data_dir.join("gateway");
+        self.gateway.config(&self.listen, data_dir, self.engine.clock_skew_ms_max)
     }
 
     /// The engine's part.
     pub(crate) fn engine_config(&self, engine_id: [u8; 16]) -> engine::EngineConfig {
-        let mut limits = engine::EngineConfig::new(self.data_dir.join("engine"), engine_id);
-        limits.checkpoint_interval_ms = self.engine.checkpoint_interval_ms;
-        limits.checkpoint_changes_bytes_max = self.engine.checkpoint_changes_bytes_max;
-        limits.clock_skew_ms_max = self.engine.clock_skew_ms_max;
-        limits.pulse_interval_ms = self.engine.pulse_interval_ms;
-        limits.takeover_ms = self.engine.takeover_ms;
-        limits.events_pending_bytes_max = self.engine.events_pending_bytes_max;
-        limits
+        let mut config = self.engine.config(self.data_dir.join("engine"), engine_id);
+        config.exclusive = self.is_exclusive();
+        config
+    }
+
+    /// The notifier's part.
+    pub(crate) fn notifier_config(&self) -> notifier::NotifierConfig {
+        self.notifier.config(&self.data_dir.join("notifier"), self.is_exclusive())
     }
 
     /// Checks what the types cannot say.
@@ -207,8 +127,10 @@ impl Settings {
     /// A sentence that names the key.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.journal.validate().map_err(|error| error.to_string())?;
+        self.kafka.validate().map_err(|error| error.to_string())?;
         self.engine_config([1; 16]).validate().map_err(|error| error.to_string())?;
         self.gateway_config().check().map_err(|error| error.to_string())?;
+        self.notifier_config().check()?;
         if self.sms.outbox_dir.starts_with(&self.data_dir) {
             return Err(format!(
                 "sms.outbox_dir: {} lies inside data_dir; plain texts must not be kept with the data",
@@ -220,8 +142,9 @@ impl Settings {
 }
 
 fn environment() -> Environment {
-    // With a single underscore as separator, keys that contain one could not be named.
-    Environment::with_prefix("SLOTLINE").prefix_separator("__").separator("__").try_parsing(true)
+    // With a single underscore as separator, keys that contain one could not be named. Values stay
+    // text until a key says what it is: a password of digits must not become a number.
+    Environment::with_prefix("SLOTLINE").prefix_separator("__").separator("__")
 }
 
 fn finish(builder: ConfigBuilder<DefaultState>) -> Result<Settings, String> {
@@ -251,6 +174,99 @@ mod tests {
         read.secrets_file = None;
         assert_eq!(format!("{read:#?}"), format!("{:#?}", Settings::default()));
         Settings::default().check().unwrap();
+    }
+
+    /// What the file for separate processes changes; all else in it must say the defaults.
+    fn for_kafka() -> Settings {
+        let mut settings = Settings {
+            journal_kind: JournalKind::Kafka,
+            data_dir: "/var/lib/slotline".into(),
+            secrets_file: Some("/etc/slotline/secrets.toml".into()),
+            ..Settings::default()
+        };
+        settings.kafka.bootstrap_servers = "kafka-1:9092,kafka-2:9092,kafka-3:9092".to_owned();
+        settings.sms.plaintext_outbox = true;
+        settings.sms.outbox_dir = "/var/spool/slotline/outbox".into();
+        settings
+    }
+
+    #[test]
+    fn the_shipped_file_for_separate_processes_says_what_it_changes() {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/kafka.toml");
+        let text = std::fs::read_to_string(shipped).unwrap();
+        let read: Settings = toml::from_str(&text).unwrap();
+        assert_eq!(format!("{read:#?}"), format!("{:#?}", for_kafka()));
+        read.check().unwrap();
+    }
+
+    /// The settings of a Kafka file under these variables.
+    fn under(variables: &[(&str, &str)]) -> Result<Settings, String> {
+        let variables = variables.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+        let environment = environment().source(Some(variables.collect()));
+        Settings::merge("journal_kind = \"kafka\"\n[kafka]\ntopic_prefix = \"a.\"\n", environment)
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_leaves_texts_as_they_are() {
+        let read = under(&[
+            ("SLOTLINE__KAFKA__BOOTSTRAP_SERVERS", "one:9092,two:9092"),
+            ("SLOTLINE__KAFKA__TOPIC_PREFIX", "2021."),
+            ("SLOTLINE__KAFKA__DURABILITY", "single_broker"),
+            ("SLOTLINE__KAFKA__DELIVERY_TIMEOUT_MS", "5000"),
+            ("SLOTLINE__KAFKA__CLIENT__SASL_PASSWORD", "007"),
+            ("SLOTLINE__KAFKA__CLIENT__SASL_USERNAME", "1e5"),
+            ("SLOTLINE__KAFKA__CLIENT__SECURITY_PROTOCOL", "SASL_SSL"),
+            ("SLOTLINE__LISTEN__OPERATOR", "127.0.0.1:2000"),
+            ("SLOTLINE__SMS__PLAINTEXT_OUTBOX", "true"),
+            ("SLOTLINE__GATEWAY__IDENTITY__TOKEN_LIFETIME_S", "60"),
+        ])
+        .unwrap();
+        assert_eq!(read.journal_kind, JournalKind::Kafka);
+        assert_eq!(read.kafka.bootstrap_servers, "one:9092,two:9092");
+        assert_eq!(read.kafka.topic_prefix, "2021.");
+        assert_eq!(read.kafka.durability.name(), "single_broker");
+        assert_eq!(read.kafka.delivery_timeout_ms, 5_000);
+        let client = |key: &str| read.kafka.client.get(key).map(String::as_str);
+        assert_eq!(client("sasl_password"), Some("007"));
+        assert_eq!(client("sasl_username"), Some("1e5"));
+        assert_eq!(client("security_protocol"), Some("SASL_SSL"));
+        assert_eq!(read.listen.operator.port(), 2_000);
+        assert!(read.sms.plaintext_outbox);
+        assert_eq!(read.gateway_config().identity.token_lifetime_s, 60);
+        read.check().unwrap();
+    }
+
+    #[test]
+    fn a_variable_that_cannot_be_is_refused_by_its_key() {
+        let refused: [(&str, &str, &str); 4] = [
+            ("SLOTLINE__JOURNAL_KIND", "paper", "journal_kind"),
+            ("SLOTLINE__KAFKA__GROUPS_IN_FLIGHT_MAX", "many", "groups_in_flight_max"),
+            ("SLOTLINE__KAFKA__NOTHING", "1", "nothing"),
+            ("SLOTLINE__NOTIFIER__TAKEOVER_MS", "-1", "takeover_ms"),
+        ];
+        for (variable, value, key) in refused {
+            let said = under(&[(variable, value)]).unwrap_err();
+            assert!(said.contains(key), "{variable}={value}: {said}");
+        }
+        let refused: [(&str, &str, &str); 3] = [
+            ("SLOTLINE__KAFKA__CLIENT__ACKS", "0", "kafka.client"),
+            ("SLOTLINE__KAFKA__GROUPS_IN_FLIGHT_MAX", "0", "kafka.groups_in_flight_max"),
+            ("SLOTLINE__NOTIFIER__TAKEOVER_MS", "0", "notifier.takeover_ms"),
+        ];
+        for (variable, value, key) in refused {
+            let said = under(&[(variable, value)]).unwrap().check().unwrap_err();
+            assert!(said.contains(key), "{variable}={value}: {said}");
+        }
+    }
+
+    #[test]
+    fn only_an_embedded_journal_belongs_to_one_process() {
+        let embedded = Settings::default();
+        let kafka = for_kafka();
+        for (settings, exclusive) in [(embedded, true), (kafka, false)] {
+            assert_eq!(settings.engine_config([1; 16]).exclusive, exclusive);
+            assert_eq!(settings.notifier_config().exclusive, exclusive);
+        }
     }
 
     #[test]

@@ -1,78 +1,52 @@
-//! `slotline dev` and `slotline run`: everything in one process.
+//! `slotline dev`: everything in one process, with sample data.
 //!
-//! `dev` keeps to loopback, uses the sample secrets and loads sample data; `run` is for production on
-//! one machine and takes its own secrets only.
+//! It keeps to loopback, uses the sample secrets and loads sample data.
 
-use std::io::IsTerminal;
-use std::time::Duration;
+use std::fmt::Write;
 
-use serde_json::json;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use serde_json::Value;
 use vault::{Role, Secrets, Vault};
 
 use crate::End;
 use crate::admin::now_s;
-use crate::config::{LogSettings, Settings};
+use crate::config::Settings;
 use crate::http::Client;
-use crate::options::{DevOptions, RunOptions};
-use crate::process::Process;
+use crate::options::DevOptions;
+use crate::process::{Cast, Process};
 use crate::sample;
+use crate::serve::{Prepare, Service, serve};
+use crate::trouble::Trouble;
 
 /// How long the operator token that `dev` prints is good for.
 const DEV_TOKEN_LIFETIME_S: u64 = 365 * 86_400;
-/// After a second signal the process ends at once; after the first it may take this long.
-const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs the product with sample data.
 pub(crate) fn dev(options: &DevOptions) -> End {
-    let mut settings = match Settings::from_pairs(&options.settings) {
-        Ok(settings) => settings,
-        Err(text) => return configuration(&text),
-    };
+    match prepared(options) {
+        Ok((settings, service, prepare)) => serve(settings, service, &prepare),
+        Err(trouble) => trouble.tell("slotline"),
+    }
+}
+
+fn prepared(options: &DevOptions) -> Result<(Settings, Service, Sample), Trouble> {
+    let mut settings = Settings::from_pairs(&options.settings).map_err(Trouble::Configuration)?;
     settings.data_dir.clone_from(&options.data);
     settings.listen.public = options.public;
     settings.listen.operator = options.operator;
     settings.sms.plaintext_outbox = true;
     settings.sms.outbox_dir = outbox_beside(&options.data);
     if !options.public.ip().is_loopback() || !options.operator.ip().is_loopback() {
-        return configuration(
-            "`slotline dev` uses sample secrets and listens on loopback addresses only; use `slotline run` for others",
-        );
-    }
-    let vault = Vault::new(Secrets::sample());
-    let mode = Mode::Dev { empty: options.empty };
-    serve(settings, vault, mode, options.json)
-}
-
-/// Runs the product for production.
-pub(crate) fn run(options: &RunOptions) -> End {
-    let settings = match Settings::load(&options.config) {
-        Ok(settings) => settings,
-        Err(text) => return configuration(&text),
-    };
-    let Some(path) = &settings.secrets_file else {
-        return configuration(
-            "secrets_file is not set; make one with `slotline admin secrets --output secrets.toml`",
-        );
-    };
-    let secrets = match Secrets::load(path) {
-        Ok(secrets) => secrets,
-        Err(error) => return configuration(&format!("{}: {error}", path.display())),
-    };
-    if secrets.is_sample() {
-        return configuration(&format!(
-            "{} holds sample secrets, which everyone knows; make your own with `slotline admin secrets`",
-            path.display()
+        return Err(Trouble::Configuration(
+            "`slotline dev` uses sample secrets and listens on loopback addresses only; use `slotline run` for others"
+                .to_owned(),
         ));
     }
-    serve(settings, Vault::new(secrets), Mode::Run, options.json)
-}
-
-/// What differs between the two.
-#[derive(Clone, Copy)]
-enum Mode {
-    Dev { empty: bool },
-    Run,
+    let vault = Vault::new(Secrets::sample());
+    let token = vault
+        .mint_operator_token("dev", &Role::ALL, now_s() + DEV_TOKEN_LIFETIME_S)
+        .map_err(|error| Trouble::Failed(error.to_string()))?;
+    let service = Service { cast: Cast::All, vault: Some(vault), json: options.json };
+    Ok((settings, service, Sample { token: token.to_string(), empty: options.empty }))
 }
 
 /// `data` → `outbox`, `elsewhere/data` → `elsewhere/data-outbox`: outside the data directory.
@@ -85,158 +59,61 @@ fn outbox_beside(data: &std::path::Path) -> std::path::PathBuf {
     data.with_file_name(format!("{name}-outbox"))
 }
 
-fn configuration(text: &str) -> End {
-    eprintln!("slotline: configuration: {text}");
-    End::Configuration
+/// The sample data, and who may change it.
+struct Sample {
+    token: String,
+    empty: bool,
 }
 
-fn serve(settings: Settings, vault: Vault, mode: Mode, json: bool) -> End {
-    if let Err(text) = settings.check() {
-        return configuration(&text);
-    }
-    start_log(&settings.log);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("slotline: {error}");
-            return End::Failed;
+impl Prepare for Sample {
+    async fn prepare(
+        &self,
+        process: &Process,
+        settings: &Settings,
+    ) -> Result<(Vec<(&'static str, Value)>, String), Trouble> {
+        let mut text = format!("operator token  {}\n", self.token);
+        if let (false, Some(public), Some(operator)) =
+            (self.empty, process.public(), process.operator())
+        {
+            let public = format!("http://{public}");
+            let slot = load(&public, &format!("http://{operator}"), &self.token).await?;
+            text += &lines(&public, slot, settings);
         }
-    };
-    match runtime.block_on(attend(settings, vault, mode, json)) {
-        Ok(()) => End::Done,
-        Err(text) => {
-            eprintln!("slotline: {text}");
-            End::Failed
-        }
+        let members = vec![
+            ("operator_token", self.token.as_str().into()),
+            ("outbox", settings.sms.outbox_dir.to_string_lossy().into()),
+        ];
+        Ok((members, text))
     }
 }
 
-/// From the start of the parts to their end.
-async fn attend(settings: Settings, vault: Vault, mode: Mode, json: bool) -> Result<(), String> {
-    let mut signals = Signals::listen()?;
-    let token = match mode {
-        Mode::Dev { .. } => {
-            let token = vault
-                .mint_operator_token("dev", &Role::ALL, now_s() + DEV_TOKEN_LIFETIME_S)
-                .map_err(|error| error.to_string())?;
-            Some(token.to_string())
-        }
-        Mode::Run => None,
-    };
-    let process = Process::start(&settings, vault)?;
-    let prepared = tokio::select! {
-        prepared = prepare(&process, &settings, mode, token.as_deref(), json) => prepared,
-        () = signals.next() => Ok(()),
-    };
-    if prepared.is_ok() {
-        signals.next().await;
-    }
-    tracing::info!("stopping");
-    end(process, signals).await;
-    prepared
-}
-
-/// Waits until all is ready, loads sample data, prints where to go.
-async fn prepare(
-    process: &Process,
-    settings: &Settings,
-    mode: Mode,
-    token: Option<&str>,
-    json: bool,
-) -> Result<(), String> {
-    process.ready().await?;
-    let public = format!("http://{}", process.public());
-    let operator = format!("http://{}", process.operator());
-    let citizens = Client::new(&public, None).map_err(|error| error.to_string())?;
-    let sampled = matches!(mode, Mode::Dev { empty: false });
-    if sampled {
-        let operators = Client::new(&operator, token).map_err(|error| error.to_string())?;
-        sample::load(&operators, &citizens).await.map_err(|error| error.to_string())?;
-    }
-    if json {
-        let line = json!({
-            "public": public, "operator": operator, "operator_token": token,
-            "data": settings.data_dir, "outbox": settings.sms.outbox_dir,
-        });
-        println!("{line}");
-        return Ok(());
-    }
-    println!("public    {public}      (readable contract: {public}/docs)");
-    println!("operator  {operator}      (/readyz, /metrics)");
-    if let Some(token) = token {
-        println!("operator token  {token}");
-    }
-    if sampled {
-        let slot = sample::sample_slot(&citizens).await.map_err(|error| error.to_string())?;
-        print_lines(&public, slot.unwrap_or(0), settings);
-    }
-    Ok(())
+/// Loads the sample data; a slot with places left.
+async fn load(public: &str, operator: &str, token: &str) -> Result<u64, Trouble> {
+    let failed = |error: &dyn std::fmt::Display| Trouble::Failed(error.to_string());
+    let citizens = Client::new(public, None).map_err(|error| failed(&error))?;
+    let operators = Client::new(operator, Some(token)).map_err(|error| failed(&error))?;
+    sample::load(&operators, &citizens).await.map_err(|error| failed(&error))?;
+    let slot = sample::sample_slot(&citizens).await.map_err(|error| failed(&error))?;
+    Ok(slot.unwrap_or(0))
 }
 
 /// The three lines to paste.
-fn print_lines(public: &str, slot: u64, settings: &Settings) {
+fn lines(public: &str, slot: u64, settings: &Settings) -> String {
+    // Writing to a string cannot fail.
+    let mut out = String::new();
     let (id, card) = (sample::SAMPLE_ID_NUMBER, sample::SAMPLE_CARD_NUMBER);
     let period = sample::SAMPLE_PERIOD;
     let json = "-H 'content-type: application/json'";
-    println!("\nLog in as a sample person, book a place, see the SMS:\n");
-    println!(
+    let _ = writeln!(out, "\nLog in as a sample person, book a place, see the SMS:\n");
+    let _ = writeln!(
+        out,
         "  TOKEN=$(curl -s {public}/v1/identity {json} -d '{{\"method\":\"document\",\"id_number\":\"{id}\",\"card_number\":\"{card}\"}}' | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')"
     );
-    println!(
+    let _ = writeln!(
+        out,
         "  curl -s {public}/v1/bookings {json} -H \"authorization: Bearer $TOKEN\" -H 'idempotency-key: my-first-booking' -H 'prefer: wait=10' -d '{{\"period\":{period},\"slot\":{slot}}}'; echo"
     );
-    println!("  tail -n 1 {}/*", settings.sms.outbox_dir.display());
-    println!("\nCtrl-C ends it; the next start resumes.");
-}
-
-/// Ends the parts; a second signal or a long wait ends the process at once.
-async fn end(process: Process, mut signals: Signals) {
-    let ended = tokio::task::spawn_blocking(move || process.stop());
-    let impatient = async {
-        tokio::select! {
-            () = signals.next() => {}
-            () = tokio::time::sleep(STOP_TIMEOUT) => {}
-        }
-    };
-    tokio::select! {
-        _ = ended => {}
-        () = impatient => {
-            eprintln!("slotline: ended at once; the journal is complete");
-            std::process::exit(1);
-        }
-    }
-}
-
-/// SIGTERM and Ctrl-C.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Signals, String> {
-        let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
-        Ok(Signals {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-fn start_log(settings: &LogSettings) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&settings.level)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    // A second logger in one process (tests) is not an error worth dying for.
-    let _ = if settings.json { log.json().try_init() } else { log.try_init() };
+    let _ = writeln!(out, "  tail -n 1 {}/*", settings.sms.outbox_dir.display());
+    let _ = writeln!(out, "\nCtrl-C ends it; the next start resumes.");
+    out
 }

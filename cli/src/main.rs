@@ -7,11 +7,16 @@ mod admin;
 mod config;
 mod dev;
 mod http;
+mod migrate;
 mod options;
 mod process;
 mod publisher;
 mod replay;
+mod run;
 mod sample;
+mod serve;
+mod topics;
+mod trouble;
 mod validate;
 
 use std::process::ExitCode;
@@ -19,6 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use options::{Options, Verb};
+use process::Cast;
 
 // One allocator for Rust and for RocksDB's C++: with the system's, RocksDB's buffers fragment.
 #[global_allocator]
@@ -51,7 +57,10 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let end = match options.verb {
         Verb::Dev(options) => dev::dev(&options),
-        Verb::Run(options) => dev::run(&options),
+        Verb::Run(options) => run::run(Cast::All, &options),
+        Verb::Gateway(options) => run::run(Cast::Gateway, &options),
+        Verb::Engine(options) => run::run(Cast::Engine, &options),
+        Verb::Notifier(options) => run::run(Cast::Notifier, &options),
         Verb::Validate(options) => validate::validate(&options),
         Verb::Replay(options) => replay::replay(&options),
         Verb::Admin(options) => admin::admin(options),

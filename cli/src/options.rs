@@ -21,6 +21,12 @@ pub(crate) enum Verb {
     Dev(DevOptions),
     /// Start everything in one process, for production on one machine.
     Run(RunOptions),
+    /// Start a gateway of its own: answers citizens and operators. Any number, on Kafka.
+    Gateway(RunOptions),
+    /// Start an engine of its own: decides. One is active, others stand by, on Kafka.
+    Engine(RunOptions),
+    /// Start a notifier of its own: sends texts, publishes confirmations. As the engine, on Kafka.
+    Notifier(RunOptions),
     /// Check configuration and data files.
     Validate(ValidateOptions),
     /// Rebuild the state from the journal and compare it with the checkpoint.
@@ -55,7 +61,7 @@ pub(crate) struct DevOptions {
     pub(crate) settings: Vec<String>,
 }
 
-/// `slotline run`
+/// `slotline run`, `slotline gateway`, `slotline engine`, `slotline notifier`
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {
     /// The configuration file.
@@ -69,6 +75,9 @@ pub(crate) struct RunOptions {
 /// `slotline validate`
 #[derive(Debug, Args)]
 pub(crate) struct ValidateOptions {
+    /// Also look at what the configuration names: connect to Kafka, and check its topics.
+    #[arg(long)]
+    pub(crate) environment: bool,
     /// Configuration files (.toml) and data files (.csv, recognised by their header).
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
@@ -78,8 +87,11 @@ pub(crate) struct ValidateOptions {
 #[derive(Debug, Args)]
 pub(crate) struct ReplayOptions {
     /// The data directory of a stopped server.
-    #[arg(long, default_value = "data")]
+    #[arg(long, default_value = "data", conflicts_with = "config")]
     pub(crate) data: PathBuf,
+    /// The configuration of an installation on Kafka; it may be running.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
     /// Print the result as one line of JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -102,6 +114,34 @@ pub(crate) struct OperatorOptions {
     /// An operator token with the needed role.
     #[arg(long, env = "SLOTLINE_OPERATOR_TOKEN", hide_env_values = true)]
     pub(crate) token: String,
+}
+
+/// Which configuration.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigOptions {
+    /// The configuration file.
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+}
+
+/// `slotline admin topics`
+#[derive(Debug, Subcommand)]
+pub(crate) enum TopicsVerb {
+    /// Make the topics that are missing, with the settings on which the promises rest, and check all.
+    Create(ConfigOptions),
+    /// Check that every topic is there and breaks no promise.
+    Check(ConfigOptions),
+}
+
+/// `slotline admin migrate`
+#[derive(Debug, Args)]
+pub(crate) struct MigrateOptions {
+    /// The data directory of the stopped installation; it is only read.
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// The configuration of the new one, with journal_kind = "kafka".
+    #[arg(long)]
+    pub(crate) config: PathBuf,
 }
 
 /// The commands of `slotline admin`.
@@ -176,6 +216,11 @@ pub(crate) enum AdminVerb {
         #[command(flatten)]
         operator: OperatorOptions,
     },
+    /// Make or check the topics of an installation on Kafka.
+    #[command(subcommand)]
+    Topics(TopicsVerb),
+    /// Carry a stopped installation of one machine into an empty one on Kafka.
+    Migrate(MigrateOptions),
     /// Let an engine go on that halted because the journal's time is far ahead of its own clock.
     AcceptTime {
         #[command(flatten)]

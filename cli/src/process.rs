@@ -1,188 +1,280 @@
-//! All parts in one process: journal, engine, gateway, notifier, wired and ended in order.
+//! The parts of the product in one process: all of them, or one beside others on the same journal.
 //!
 //! The order of the end matters: first the doors close and answers under way leave, then the notifier
 //! finishes what it began, then the engine writes its events and a checkpoint, then the journal closes.
 
+mod checks;
+mod confirmations;
+mod part;
+mod streams;
+
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use engine::{Engine, EngineStatus, Phase};
-use gateway::{Attachments, GatewayHandle, Readiness, ReadyCheck};
-use journal::Journal;
-use journal::embedded::EmbeddedJournal;
-use notifier::{Notifier, NotifierConfig};
+use engine::Engine;
+use gateway::{Attachments, GatewayHandle, MetricsSource, Monitor, ReadyCheck};
+use notifier::Notifier;
 use vault::Vault;
 
 use crate::config::Settings;
 use crate::publisher::Publisher;
+use crate::trouble::Trouble;
+use checks::Board;
+use confirmations::KafkaTopic;
+use part::Part;
+pub(crate) use streams::Streams;
 
-/// How often a wait for readiness looks again.
-const READY_POLL: Duration = Duration::from_millis(20);
+/// How often a wait looks again.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Which parts a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cast {
+    /// All of them.
+    All,
+    /// The HTTP edge.
+    Gateway,
+    /// The writer.
+    Engine,
+    /// What follows from events.
+    Notifier,
+}
+
+impl Cast {
+    /// As on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Cast::All => "run",
+            Cast::Gateway => "gateway",
+            Cast::Engine => "engine",
+            Cast::Notifier => "notifier",
+        }
+    }
+
+    /// Whether it answers citizens.
+    pub(crate) const fn has_gateway(self) -> bool {
+        matches!(self, Cast::All | Cast::Gateway)
+    }
+
+    const fn has_engine(self) -> bool {
+        matches!(self, Cast::All | Cast::Engine)
+    }
+
+    const fn has_notifier(self) -> bool {
+        matches!(self, Cast::All | Cast::Notifier)
+    }
+
+    /// Whether it opens what only the secrets open.
+    pub(crate) const fn needs_secrets(self) -> bool {
+        !matches!(self, Cast::Engine)
+    }
+}
 
 /// Everything that runs.
 pub(crate) struct Process {
-    journal: Arc<EmbeddedJournal>,
-    gateway: GatewayHandle,
-    engine: Part,
-    notifier: Part,
-    status: Arc<EngineStatus>,
-    ready: Vec<ReadyCheck>,
-}
-
-/// A part on a thread of its own.
-struct Part {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
-}
-
-impl Part {
-    fn start(
-        name: &'static str,
-        work: impl FnOnce(Arc<AtomicBool>) -> Result<(), String> + Send + 'static,
-    ) -> Result<Part, String> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&stop);
-        let run = move || match work(flag) {
-            Ok(()) => tracing::info!(part = name, "stopped"),
-            // The rest of the process stays: reads go on, and /readyz says why writes do not.
-            Err(error) => tracing::error!(part = name, "stopped: {error}"),
-        };
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
-        Ok(Part { stop, thread: thread.map_err(|error| format!("thread {name}: {error}"))? })
-    }
-
-    fn stop(self) {
-        self.stop.store(true, Ordering::Release);
-        // A panic of the part was reported by its thread.
-        let _ = self.thread.join();
-    }
+    cast: Cast,
+    board: Arc<Board>,
+    checks: Vec<ReadyCheck>,
+    streams: Streams,
+    engine: Option<Part>,
+    notifier: Option<Part>,
+    gateway: Option<GatewayHandle>,
+    monitor: Option<Monitor>,
 }
 
 impl Process {
-    /// Starts all parts. They are not ready yet when this returns.
+    /// Opens and starts the parts; blocks meanwhile. They are not ready yet when this returns.
     ///
     /// # Errors
     /// A sentence that names the part and the reason.
-    pub(crate) fn start(settings: &Settings, vault: Vault) -> Result<Process, String> {
+    pub(crate) fn start(
+        settings: &Settings,
+        vault: Option<Arc<Vault>>,
+        cast: Cast,
+    ) -> Result<Process, Trouble> {
         std::fs::create_dir_all(&settings.data_dir)
-            .map_err(|error| format!("{}: {error}", settings.data_dir.display()))?;
-        let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
-            .install_recorder()
-            .map_err(|error| format!("metrics: {error}"))?;
-        let vault = Arc::new(vault);
-        let journal =
-            EmbeddedJournal::open(&settings.data_dir.join("journal"), settings.journal.clone())
-                .map_err(|error| error.to_string())?;
-        let journal = Arc::new(journal);
-        let shared: Arc<dyn Journal> = Arc::clone(&journal) as Arc<dyn Journal>;
-
-        let engine = Engine::open(settings.engine_config(rand::random()), Arc::clone(&shared))
-            .map_err(|error| format!("engine: {error}"))?;
-        let status = engine.status();
-        let engine =
-            Part::start("engine", move |stop| engine.run(stop).map_err(|error| error.to_string()))?;
-
-        let notifier = Notifier::open(
-            NotifierConfig::new(settings.data_dir.join("notifier")),
-            Arc::clone(&shared),
-            Arc::clone(&vault),
-            outbox(settings)?,
-        )
-        .map_err(|error| format!("notifier: {error}"))?;
-        let notified = notifier.status();
-        let notifier = Part::start("notifier", move |stop| {
-            notifier.run(&stop).map_err(|error| error.to_string())
-        })?;
-
-        let ready = vec![engine_check(Arc::clone(&status)), notifier_check(notified)];
-        let publisher = Publisher::new(Arc::clone(&shared), Arc::clone(&vault));
-        let attachments = Attachments {
-            readiness: ready.clone(),
-            metrics: vec![Arc::new(move |out: &mut String| out.push_str(&metrics.render()))],
-            confirmations: Some(publisher.source()),
-            accept_time: Some(accept_time(Arc::clone(&status))),
+            .map_err(|error| format!("data_dir {}: {error}", settings.data_dir.display()))?;
+        let board = Arc::new(Board::default());
+        let checks = board.checks(cast, settings.is_exclusive());
+        let mut attachments = Attachments {
+            readiness: checks.clone(),
+            metrics: vec![recorded_metrics()?, board.journal_metrics(!cast.has_gateway())],
+            accept_time: cast.has_engine().then(|| board.accept_time()),
+            ..Attachments::default()
         };
-        let gateway = gateway::serve(settings.gateway_config(), shared, vault, attachments)
-            .map_err(|error| format!("gateway: {error}"))?;
-        publisher.attach(gateway.reads());
-        Ok(Process { journal, gateway, engine, notifier, status, ready })
+        // Without a gateway the operator's listener is there first: liveness waits for nothing.
+        let mut monitor = None;
+        if !cast.has_gateway() {
+            let (address, limits) = (settings.listen.operator, settings.gateway_config().limits);
+            let opened = gateway::monitor(address, &limits, vault.clone(), attachments.clone())?;
+            monitor = Some(opened);
+        }
+        let streams = Streams::open(settings)?;
+        let _ = board.streams.set(streams.clone());
+        let engine =
+            if cast.has_engine() { Some(start_engine(settings, &streams, &board)?) } else { None };
+        let (notifier, gateway) = match vault {
+            Some(vault) => {
+                let notifier = if cast.has_notifier() {
+                    Some(start_notifier(settings, &streams, &vault, &board)?)
+                } else {
+                    None
+                };
+                let gateway = if cast.has_gateway() {
+                    Some(start_gateway(settings, &streams, &vault, &mut attachments)?)
+                } else {
+                    None
+                };
+                (notifier, gateway)
+            }
+            None => (None, None),
+        };
+        Ok(Process { cast, board, checks, streams, engine, notifier, gateway, monitor })
     }
 
-    /// Address of the citizens' listener.
-    pub(crate) fn public(&self) -> SocketAddr {
-        self.gateway.public
+    /// Address of the citizens' listener, where there is one.
+    pub(crate) fn public(&self) -> Option<SocketAddr> {
+        self.gateway.as_ref().map(|gateway| gateway.public)
     }
 
     /// Address of the operator's listener.
-    pub(crate) fn operator(&self) -> SocketAddr {
-        self.gateway.operator
+    pub(crate) fn operator(&self) -> Option<SocketAddr> {
+        let gateways = self.gateway.as_ref().map(|gateway| gateway.operator);
+        gateways.or(self.monitor.as_ref().map(|monitor| monitor.address))
     }
 
     /// Waits until every part is ready.
     ///
     /// # Errors
     /// When the engine halted, which it does not leave by itself.
-    pub(crate) async fn ready(&self) -> Result<(), String> {
+    pub(crate) async fn ready(&self) -> Result<(), Trouble> {
         loop {
-            if let Some(reason) = self.status.halted_reason() {
-                return Err(format!("the engine halted: {reason}"));
+            if let Some(status) = self.board.engine.get()
+                && let Some(reason) = status.halted_reason()
+                && !status.awaits_time()
+            {
+                return Err(Trouble::Failed(format!("the engine halted: {reason}")));
             }
-            let waiting = self.ready.iter().find(|check| !(check.check)().ready);
-            if waiting.is_none() && self.gateway.is_ready() {
+            let waiting = self.checks.iter().any(|check| !(check.check)().ready);
+            if !waiting && self.gateway.as_ref().is_none_or(GatewayHandle::is_ready) {
                 return Ok(());
             }
-            tokio::time::sleep(READY_POLL).await;
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits for something that only a new start of this process can put right.
+    ///
+    /// A part alone in its process ends with it. Where all parts share one, the others stay: reads go on,
+    /// and `/readyz` says why writes do not. A journal on Kafka that failed is opened again by a new start
+    /// as soon as a broker answers, and not before: until then reads go on here.
+    pub(crate) async fn fault(&self) -> Trouble {
+        loop {
+            tokio::time::sleep(POLL * 10).await;
+            if self.streams.has_failed() {
+                let streams = self.streams.clone();
+                let asked = tokio::task::spawn_blocking(move || streams.restart_reason()).await;
+                if let Ok(Some(reason)) = asked {
+                    return Trouble::Failed(reason);
+                }
+                continue;
+            }
+            let mut parts = [&self.engine, &self.notifier].into_iter().flatten();
+            if self.cast != Cast::All
+                && let Some(reason) = parts.find_map(Part::fault)
+            {
+                return Trouble::Failed(reason);
+            }
         }
     }
 
     /// Ends all parts in order.
     pub(crate) fn stop(self) {
-        self.gateway.drain();
-        self.gateway.join();
-        self.notifier.stop();
-        self.engine.stop();
-        self.journal.close();
+        if let Some(gateway) = self.gateway {
+            gateway.drain();
+            gateway.join();
+        }
+        for part in [self.notifier, self.engine].into_iter().flatten() {
+            part.stop();
+        }
+        self.streams.close();
+        drop(self.monitor);
     }
+}
+
+fn start_engine(settings: &Settings, streams: &Streams, board: &Board) -> Result<Part, Trouble> {
+    let engine = Engine::open(settings.engine_config(rand::random()), streams.shared())?;
+    let _ = board.engine.set(engine.status());
+    let run = move |stop| engine.run(stop).map_err(|error| error.to_string());
+    Ok(Part::start("engine", run)?)
+}
+
+fn start_notifier(
+    settings: &Settings,
+    streams: &Streams,
+    vault: &Arc<Vault>,
+    board: &Board,
+) -> Result<Part, Trouble> {
+    let notifier = Notifier::open(
+        settings.notifier_config(),
+        streams.shared(),
+        Arc::clone(vault),
+        outbox(settings)?,
+    )?;
+    let notifier = match streams {
+        Streams::Embedded(_) => notifier,
+        Streams::Kafka(_) => notifier.publish_to(Box::new(KafkaTopic::open(&settings.kafka)?)),
+    };
+    let _ = board.notifier.set(notifier.status());
+    let run = move |stop: Arc<_>| notifier.run(&stop).map_err(|error| error.to_string());
+    Ok(Part::start("notifier", run)?)
+}
+
+fn start_gateway(
+    settings: &Settings,
+    streams: &Streams,
+    vault: &Arc<Vault>,
+    attachments: &mut Attachments,
+) -> Result<GatewayHandle, Trouble> {
+    // On Kafka a topic carries the same messages to those who read one.
+    let publisher = Publisher::new(streams.shared(), Arc::clone(vault));
+    attachments.confirmations = Some(publisher.source());
+    attachments.groups_before = streams.groups_before();
+    let config = settings.gateway_config();
+    let gateway = gateway::serve(config, streams.shared(), Arc::clone(vault), attachments.clone())?;
+    publisher.attach(gateway.reads());
+    Ok(gateway)
 }
 
 /// The file provider, where plain texts are allowed.
-fn outbox(settings: &Settings) -> Result<Box<dyn notifier::SmsProvider>, String> {
+fn outbox(settings: &Settings) -> Result<Box<dyn notifier::SmsProvider>, Trouble> {
     if !settings.sms.plaintext_outbox {
-        return Err(
+        return Err(Trouble::Configuration(
             "sms.plaintext_outbox is false and no other SMS provider is configured; set it to true only where texts in plain on this disk are acceptable"
                 .to_owned(),
-        );
+        ));
     }
-    let outbox = notifier::FileOutbox::open(&settings.sms.outbox_dir)
-        .map_err(|error| format!("{}: {error}", settings.sms.outbox_dir.display()))?;
+    let folder = &settings.sms.outbox_dir;
+    let opened = if settings.is_exclusive() {
+        notifier::FileOutbox::open(folder)
+    } else {
+        notifier::FileOutbox::open_shared(folder)
+    };
+    let outbox = opened.map_err(|error| format!("sms.outbox_dir {}: {error}", folder.display()))?;
     Ok(Box::new(outbox))
 }
 
-fn engine_check(status: Arc<EngineStatus>) -> ReadyCheck {
-    let check = move || match status.phase() {
-        Phase::Active => Readiness::ready(),
-        Phase::Halted => Readiness::because(status.halted_reason().unwrap_or_default()),
-        phase => {
-            let mut readiness = Readiness::because(phase.name());
-            readiness.progress = Some((status.position(), status.replay_target()));
-            readiness
+/// What the parts count through the `metrics` interface: one recorder a process.
+fn recorded_metrics() -> Result<MetricsSource, Trouble> {
+    static RECORDER: OnceLock<metrics_exporter_prometheus::PrometheusHandle> = OnceLock::new();
+    if RECORDER.get().is_none() {
+        let installed = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder();
+        let _ = RECORDER.set(installed.map_err(|error| format!("metrics: {error}"))?);
+    }
+    Ok(Arc::new(|out: &mut String| {
+        if let Some(recorder) = RECORDER.get() {
+            out.push_str(&recorder.render());
         }
-    };
-    ReadyCheck { name: "engine", check: Arc::new(check) }
-}
-
-fn notifier_check(status: Arc<notifier::NotifierStatus>) -> ReadyCheck {
-    let check = move || match status.failure() {
-        Some(why) => Readiness::because(why),
-        None if status.is_active() => Readiness::ready(),
-        None => Readiness::because("reading what was sent before"),
-    };
-    ReadyCheck { name: "notifier", check: Arc::new(check) }
-}
-
-fn accept_time(status: Arc<EngineStatus>) -> Arc<dyn Fn() -> bool + Send + Sync> {
-    Arc::new(move || status.accept_time())
+    }))
 }

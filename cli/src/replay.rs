@@ -1,28 +1,34 @@
 //! `slotline replay`: rebuilds the state from the journal and compares it with the checkpoint.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::ReplayOptions as Compare;
-use journal::Journal;
 use journal::embedded::{EmbeddedConfig, EmbeddedJournal};
+use journal::{Journal, KafkaJournal};
 
 use crate::End;
 use crate::options::ReplayOptions;
+use crate::topics::kafka_settings;
+use crate::trouble::Trouble;
 
 /// Replays and prints what was found.
 pub(crate) fn replay(options: &ReplayOptions) -> End {
-    let path = options.data.join("journal");
-    if !path.is_dir() {
-        eprintln!("slotline replay: {} holds no journal", options.data.display());
-        return End::Usage;
-    }
-    let journal = match EmbeddedJournal::open(&path, EmbeddedConfig::default()) {
-        Ok(journal) => Arc::new(journal),
-        Err(error) => return failed(&error),
+    let folder = options.data.join("journal");
+    let opened = match &options.config {
+        Some(config) => on_kafka(config),
+        None if !folder.is_dir() => {
+            eprintln!("slotline replay: {} holds no journal", options.data.display());
+            return End::Usage;
+        }
+        None => on_this_machine(&folder, &options.data),
     };
-    let shared: Arc<dyn Journal> = Arc::clone(&journal) as Arc<dyn Journal>;
-    let compare = Compare { data_dir: Some(options.data.join("engine")) };
-    let found = engine::replay(&shared, &compare, &mut |_| true);
+    let (journal, data_dir) = match opened {
+        Ok(opened) => opened,
+        Err(trouble) => return trouble.tell("slotline replay"),
+    };
+    let compare = Compare { data_dir: Some(data_dir) };
+    let found = engine::replay(&journal, &compare, &mut |_| true);
     journal.close();
     let found = match found {
         Ok(found) => found,
@@ -49,6 +55,20 @@ pub(crate) fn replay(options: &ReplayOptions) -> End {
         }
     }
     if found.matches { End::Done } else { End::Failed }
+}
+
+/// A journal, and where the checkpoint to compare with lies, if there is one.
+type Opened = (Arc<dyn Journal>, PathBuf);
+
+fn on_this_machine(folder: &Path, data: &Path) -> Result<Opened, Trouble> {
+    let journal = EmbeddedJournal::open(folder, EmbeddedConfig::default())?;
+    Ok((Arc::new(journal), data.join("engine")))
+}
+
+/// A running engine's checkpoint is read beside it.
+fn on_kafka(config: &Path) -> Result<Opened, Trouble> {
+    let settings = kafka_settings(config)?;
+    Ok((Arc::new(KafkaJournal::open(settings.kafka)?), settings.data_dir.join("engine")))
 }
 
 fn failed(error: &dyn std::fmt::Display) -> End {

@@ -11,15 +11,13 @@ mod support;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use support::{Folder, Home, binary, full_counts, next, seed, wait_until};
+use support::crowd::{Crowd, CrowdSize};
+use support::{Folder, Home, binary, full_counts, next, seed};
 
-/// People of one run.
-const PEOPLE: u32 = 4_000;
-/// Arrivals a second.
-const RATE: u32 = 200;
+/// The crowd of one run.
+const SIZE: CrowdSize = CrowdSize { people: 4_000, rate: 200 };
 
 #[test]
 fn killed_under_load_it_loses_nothing() {
@@ -35,13 +33,9 @@ fn killed_under_load_it_loses_nothing() {
 }
 
 fn one_run(home: &Home, folder: &Path, people_seed: u64, kills: u32, random: &mut u64) {
-    let record = folder.join("record");
     let mut server = home.start();
-    let mut crowd = crowd(home, folder, &server, &record, people_seed);
-    wait_until("people book", || {
-        fs::metadata(&record).is_ok_and(|found| found.len() > 0)
-            || crowd.try_wait().unwrap().is_some()
-    });
+    let mut crowd = Crowd::start(home, folder, &server, SIZE, people_seed);
+    crowd.wait_for_bookings();
     for _ in 0..kills {
         // Between a moment and a second and a half of load, so that kills meet every phase of a
         // checkpoint, a sync and a batch of texts.
@@ -49,10 +43,7 @@ fn one_run(home: &Home, folder: &Path, people_seed: u64, kills: u32, random: &mu
         server.kill();
         server = home.start();
     }
-    let judged = crowd.wait().unwrap();
-    let report = fs::read_to_string(folder.join("report.txt")).unwrap_or_default();
-    assert!(judged.success(), "the audit failed:\n{report}");
-    assert!(report.contains("text messages"), "texts were not compared:\n{report}");
+    crowd.assert_audit_passes();
     assert!(server.stop().success(), "an orderly end exits 0");
 
     let replay = binary().args(["replay", "--json", "--data"]).arg(&home.data).output().unwrap();
@@ -61,39 +52,11 @@ fn one_run(home: &Home, folder: &Path, people_seed: u64, kills: u32, random: &mu
     assert_nobody_stands_in_plain(home, folder, people_seed);
 }
 
-fn crowd(
-    home: &Home,
-    folder: &Path,
-    server: &support::Server,
-    record: &Path,
-    people_seed: u64,
-) -> Child {
-    let report = fs::File::create(folder.join("report.txt")).unwrap();
-    let seconds = PEOPLE / RATE;
-    binary()
-        .args(["loadtest", "run", "--prepare", "--no-tui", "--wait", "5"])
-        .args(["--people", &PEOPLE.to_string(), "--rate", &RATE.to_string()])
-        .args(["--duration", &format!("{seconds}s"), "--seed", &people_seed.to_string()])
-        .args(["--attempts", "200", "--duplicate-share", "0.1", "--rival-share", "0.02"])
-        .args(["--move-share", "0.1", "--cancel-share", "0.1", "--connections", "64"])
-        .args(["--public", &server.public, "--operator", &server.operator])
-        .args(["--operator-token", &server.token])
-        .arg("--record")
-        .arg(record)
-        .arg("--outbox")
-        .arg(&home.outbox)
-        .stdout(report.try_clone().unwrap())
-        .stderr(report)
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
 /// Scans every byte under the data directory and of the log for every ID number of the run, every
 /// document number, and every phone number that a text went to.
 fn assert_nobody_stands_in_plain(home: &Home, folder: &Path, people_seed: u64) {
     let canaries = canaries(home, folder, people_seed);
-    assert!(canaries.len() > PEOPLE as usize, "only {} canaries", canaries.len());
+    assert!(canaries.len() > SIZE.people as usize, "only {} canaries", canaries.len());
     let mut files = Vec::new();
     files_under(&home.data, &mut files);
     assert!(files.len() > 10, "only {} files", files.len());
@@ -112,7 +75,7 @@ const CANARY_BYTES: usize = 10;
 fn canaries(home: &Home, folder: &Path, people_seed: u64) -> HashSet<Vec<u8>> {
     let roster = folder.join("roster.csv");
     let written = binary()
-        .args(["loadtest", "people", "--count", &PEOPLE.to_string()])
+        .args(["loadtest", "people", "--count", &SIZE.people.to_string()])
         .args(["--seed", &people_seed.to_string(), "--output"])
         .arg(&roster)
         .status()

@@ -8,14 +8,12 @@ use std::path::{Path, PathBuf};
 /// A longer file is split by rule or by part.
 const FILE_LINES_MAX: usize = 500;
 /// Files that are longer today; each may only shrink, and leaves this list when it is split.
-const LONGER: [(&str, usize); 9] = [
-    ("engine/journal/src/conformance.rs", 780),
+const LONGER: [(&str, usize); 7] = [
     ("engine/journal/src/embedded/frame.rs", 560),
     ("engine/journal/src/embedded/stream.rs", 580),
     ("engine/journal/src/memory.rs", 690),
     ("engine/journal/src/storage/crash.rs", 590),
-    ("engine/src/writer.rs", 650),
-    ("gateway/src/openapi/schema.rs", 530),
+    ("engine/src/writer.rs", 560),
     ("gateway/tests/operator.rs", 740),
     ("vault/src/secrets.rs", 505),
 ];

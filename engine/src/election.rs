@@ -115,6 +115,16 @@ impl Election {
         silent_ms >= self.takeover_ms
     }
 
+    /// Nobody could be heard until now: the silence so far says nothing of the active engine.
+    pub(crate) fn listen_anew(&mut self, now_ms: u64) {
+        self.silent_since_ms = now_ms;
+    }
+
+    /// True when an answer that took this long means that nobody could be heard meanwhile.
+    pub(crate) fn was_deaf(&self, took_ms: u64) -> bool {
+        !self.exclusive && took_ms >= self.takeover_ms / 2
+    }
+
     /// Claims the next epoch; the caller appends its record. Claims the same one again when the
     /// earlier record did not come through.
     pub(crate) fn claim(&mut self, now_ms: u64) -> u64 {
@@ -152,6 +162,20 @@ mod tests {
         assert_eq!(election.observe(4, Some(OTHER), Some(4), 2_000).unwrap(), Verdict::Stay);
         assert!(!election.is_due(TAKEOVER_MS));
         assert!(election.is_due(2_000 + TAKEOVER_MS));
+    }
+
+    #[test]
+    fn a_standby_that_heard_nobody_for_a_while_waits_as_long_again() {
+        let mut election = shared(4);
+        assert!(election.is_due(TAKEOVER_MS));
+        assert!(!election.was_deaf(TAKEOVER_MS / 2 - 1) && election.was_deaf(TAKEOVER_MS / 2));
+        election.listen_anew(9_000);
+        assert!(!election.is_due(9_000 + TAKEOVER_MS - 1));
+        assert!(election.is_due(9_000 + TAKEOVER_MS));
+        assert!(
+            !Election::new(true, ME, TAKEOVER_MS, 0, 0).was_deaf(u64::MAX),
+            "a lock has decided"
+        );
     }
 
     #[test]

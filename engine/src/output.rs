@@ -6,155 +6,20 @@
 //!
 //! Deliberately does not decide who may write; the loop says so.
 
+mod tail;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::codec::{DecodeError, EventGroup};
-use domain::{Admission, Sequence, Watermark};
-use journal::{Group, Health, Journal, JournalError, Position, Reader, Stream, Visibility};
+use journal::{Health, Journal, JournalError, Position, Stream, once_there, unless_away};
 
 use crate::{EngineConfig, EngineError};
 
+pub(crate) use tail::{KNOWN_GROUP_POLL_MS, KNOWN_GROUP_POLLS_MAX, Tail, TailGroup, stalled};
+
 /// One wait for the rest of the events stream while taking over.
 const TAKE_OVER_POLL_MS: u64 = 50;
-
-/// Reads `events` forward, giving only the groups that are next in the count.
-pub(crate) struct Tail {
-    /// The stream.
-    reader: Box<dyn Reader>,
-    /// What was read without a hole.
-    watermark: Watermark,
-    /// The next group in the count, read and not yet compared.
-    peeked: Option<TailGroup>,
-    /// Groups dropped: read before.
-    pub(crate) behind: u64,
-    /// Groups dropped: beyond the next expected one.
-    pub(crate) beyond: u64,
-}
-
-/// One events group as it stands.
-pub(crate) struct TailGroup {
-    /// Its first command.
-    pub(crate) first: u64,
-    /// Its last command.
-    pub(crate) last: u64,
-    /// Its chain hash.
-    pub(crate) chain: [u8; 32],
-    /// Where it stands.
-    pub(crate) position: Position,
-    /// The journal's group; its only record is the events group.
-    group: Group,
-}
-
-impl TailGroup {
-    /// The events group's bytes.
-    fn bytes(&self) -> &[u8] {
-        self.group.records.iter().next().unwrap_or_default()
-    }
-}
-
-impl Tail {
-    /// Starts reading at a hint; falls back to the start of the stream when the hint is no good.
-    ///
-    /// # Errors
-    /// Errors of the journal.
-    pub(crate) fn open(
-        journal: &dyn Journal,
-        hint: Position,
-        next: u64,
-    ) -> Result<Tail, JournalError> {
-        let reader = match journal.reader(Stream::Events, hint, Visibility::Durable) {
-            Ok(reader) => reader,
-            Err(JournalError::NoSuchPosition { .. }) if hint != Position::START => {
-                journal.reader(Stream::Events, Position::START, Visibility::Durable)?
-            }
-            Err(error) => return Err(error),
-        };
-        Ok(Tail {
-            reader,
-            watermark: Watermark::after(Sequence(next - 1)),
-            peeked: None,
-            behind: 0,
-            beyond: 0,
-        })
-    }
-
-    /// Starts reading at a group that is there, whichever it is; `None` when none is, or when the
-    /// position is none where a group begins.
-    pub(crate) fn open_at_group(
-        journal: &dyn Journal,
-        position: Position,
-        wait: Duration,
-    ) -> Option<Tail> {
-        let mut reader = journal.reader(Stream::Events, position, Visibility::Durable).ok()?;
-        let group = reader.poll(wait).ok()??;
-        let first = EventGroup::decode(group.records.iter().next()?).ok()?.first;
-        let watermark = Watermark::after(Sequence(first.0 - 1));
-        let mut tail = Tail { reader, watermark, peeked: None, behind: 0, beyond: 0 };
-        tail.admit(group).ok()?;
-        Some(tail)
-    }
-
-    /// Where the reader stands.
-    pub(crate) fn position(&self) -> Position {
-        self.reader.position()
-    }
-
-    /// The next group in the count, if it is there; it stays until taken.
-    ///
-    /// # Errors
-    /// Errors of the journal, and records that are no events groups.
-    pub(crate) fn peek(&mut self, wait: Duration) -> Result<Option<&TailGroup>, EngineError> {
-        while self.peeked.is_none() {
-            let Some(group) = self.reader.poll(wait)? else {
-                break;
-            };
-            self.admit(group)?;
-        }
-        Ok(self.peeked.as_ref())
-    }
-
-    /// Takes the group that was peeked.
-    pub(crate) fn take(&mut self) -> Option<TailGroup> {
-        self.peeked.take()
-    }
-
-    fn admit(&mut self, group: Group) -> Result<(), EngineError> {
-        let Some(record) = group.records.iter().next() else {
-            return Ok(());
-        };
-        let header = EventGroup::decode(record).map_err(|error| self.unreadable(&group, error))?;
-        let (first, last, chain) = (header.first, header.last(), header.chain);
-        match self.watermark.admit(first, last) {
-            Admission::Behind => self.behind += 1,
-            Admission::Beyond => self.beyond += 1,
-            Admission::Next => {
-                self.peeked = Some(TailGroup {
-                    first: first.0,
-                    last: last.0,
-                    chain,
-                    position: group.position,
-                    group,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn unreadable(&self, group: &Group, error: DecodeError) -> EngineError {
-        let what = format!("the events group at position {}", group.position.0);
-        match error {
-            DecodeError::NewerFormat { found, known } => {
-                EngineError::NewerFormat { what, found: u32::from(found), known: u32::from(known) }
-            }
-            DecodeError::Malformed(why) => EngineError::Diverged {
-                sequence: self.watermark.next().0,
-                what: format!("{what} cannot be read: {why}"),
-            },
-        }
-    }
-}
 
 /// What came of an attempt to write from here on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,12 +39,22 @@ struct Pending {
     bytes: Vec<u8>,
 }
 
+/// What this engine does with the events stream.
+enum Side {
+    /// Reads what others write, and compares.
+    Reading(Tail),
+    /// Will read from this place on, behind this sequence, as soon as the journal can be reached.
+    Resuming { from: Position, through: u64 },
+    /// Writes.
+    Writing,
+}
+
 /// The engine's side of the events stream.
 pub(crate) struct Output {
     /// Where it stands.
     journal: Arc<dyn Journal>,
-    /// Reads what others wrote; absent while this engine writes.
-    tail: Option<Tail>,
+    /// Reading or writing.
+    side: Side,
     /// Computed and not yet seen in the stream, in order.
     pending: VecDeque<Pending>,
     /// Their bytes together.
@@ -190,9 +65,10 @@ pub(crate) struct Output {
     through: u64,
     /// Where the group that ends there stands (a hint).
     through_position: Position,
-    /// Where reading goes on after this engine has written: its own groups may stand behind another
-    /// engine's, so their positions say nothing. Absent while reading, and where no other can write.
-    reading_resumes: Option<Position>,
+    /// Where reading goes on after this engine has written, and behind which sequence: its own groups
+    /// may stand behind another engine's, so their positions say nothing. Absent while reading, and
+    /// where no other can write.
+    reading_resumes: Option<(Position, u64)>,
     /// No other engine can write.
     exclusive: bool,
     /// Dropped by earlier tails.
@@ -210,7 +86,7 @@ impl Output {
     ) -> Output {
         Output {
             journal,
-            tail: Some(tail),
+            side: Side::Reading(tail),
             pending: VecDeque::new(),
             pending_bytes: 0,
             pending_bytes_max: config.events_pending_bytes_max,
@@ -229,7 +105,7 @@ impl Output {
 
     /// From this group on the stream can be read without a hole, through `through` and beyond.
     pub(crate) fn resume_position(&self) -> Position {
-        self.reading_resumes.unwrap_or(self.through_position)
+        self.reading_resumes.map_or(self.through_position, |(position, _)| position)
     }
 
     /// True when everything computed stands in the stream.
@@ -239,7 +115,7 @@ impl Output {
 
     /// True while this engine writes.
     pub(crate) fn is_writing(&self) -> bool {
-        self.tail.is_none()
+        matches!(self.side, Side::Writing)
     }
 
     /// Bytes computed and not yet seen in the stream.
@@ -249,7 +125,19 @@ impl Output {
 
     /// Groups of deposed engines that were dropped.
     pub(crate) fn beyond(&self) -> u64 {
-        self.beyond + self.tail.as_ref().map_or(0, |tail| tail.beyond)
+        let here = if let Side::Reading(tail) = &self.side { tail.beyond } else { 0 };
+        self.beyond + here
+    }
+
+    /// Reads what others wrote; `None` while this engine writes, and while the journal is out of reach.
+    fn tail(&mut self) -> Result<Option<&mut Tail>, JournalError> {
+        if let Side::Resuming { from, through } = self.side {
+            let opened = Tail::open(self.journal.as_ref(), from, through + 1);
+            if let Some(tail) = unless_away(opened)? {
+                self.side = Side::Reading(tail);
+            }
+        }
+        Ok(if let Side::Reading(tail) = &mut self.side { Some(tail) } else { None })
     }
 
     /// Takes one computed group: appends it while writing, else compares it with the stream or keeps
@@ -258,7 +146,7 @@ impl Output {
     /// # Errors
     /// Divergence, too much pending, errors of the journal.
     pub(crate) fn put(&mut self, first: u64, last: u64, bytes: &[u8]) -> Result<(), EngineError> {
-        if self.tail.is_none() {
+        if self.is_writing() {
             return self.append(first, last, bytes);
         }
         if self.pending.is_empty() && self.compare_next(first, last, bytes)? {
@@ -306,10 +194,7 @@ impl Output {
         if !self.pending.is_empty() {
             return Ok(false);
         }
-        let Some(tail) = self.tail.as_mut() else {
-            return Ok(false);
-        };
-        let next = tail.peek(Duration::ZERO)?;
+        let next = self.peek(Duration::ZERO)?;
         Ok(next.is_some_and(|next| next.last >= sequence))
     }
 
@@ -322,10 +207,7 @@ impl Output {
         if !self.pending.is_empty() {
             return Ok(None);
         }
-        let Some(tail) = self.tail.as_mut() else {
-            return Ok(None);
-        };
-        Ok(tail.peek(Duration::ZERO)?.map(|next| next.first))
+        Ok(self.peek(Duration::ZERO)?.map(|next| next.first))
     }
 
     /// Reads the stream to its end, then writes what is pending: from here on this engine writes.
@@ -333,20 +215,29 @@ impl Output {
     /// # Errors
     /// Divergence, errors of the journal.
     pub(crate) fn take_over(&mut self, stop: &dyn Fn() -> bool) -> Result<TakeOver, EngineError> {
-        let end = self.journal.durable_end(Stream::Events)?;
+        let asked = once_there(stop, || self.journal.durable_end(Stream::Events))?;
+        let Some(end) = asked else { return Ok(TakeOver::Stopped) };
         loop {
             self.reconcile(Duration::ZERO)?;
-            let Some(tail) = self.tail.as_mut() else {
+            if self.is_writing() {
                 return Ok(TakeOver::Done);
+            }
+            let Some(tail) = self.tail()? else {
+                if stop() {
+                    return Ok(TakeOver::Stopped);
+                }
+                std::thread::sleep(Duration::from_millis(TAKE_OVER_POLL_MS));
+                continue;
             };
             // With nothing pending, a further group in the count is one this engine cannot know.
             let wait =
                 Duration::from_millis(if tail.position() < end { TAKE_OVER_POLL_MS } else { 0 });
-            let found = tail.peek(wait)?.is_some();
+            let found = self.peek(wait)?.is_some();
             if found && self.pending.is_empty() {
                 return Ok(TakeOver::Ahead);
             }
-            if !found && tail.position() >= end {
+            let is_read = self.tail()?.is_none_or(|tail| tail.position() >= end);
+            if !found && is_read {
                 break;
             }
             if stop() {
@@ -354,8 +245,8 @@ impl Output {
             }
         }
         self.beyond = self.beyond();
-        self.tail = None;
-        self.reading_resumes = (!self.exclusive).then_some(self.through_position);
+        self.side = Side::Writing;
+        self.reading_resumes = (!self.exclusive).then_some((self.through_position, self.through));
         while let Some(pending) = self.pending.pop_front() {
             self.pending_bytes -= pending.bytes.len() as u64;
             self.append(pending.first, pending.last, &pending.bytes)?;
@@ -363,20 +254,34 @@ impl Output {
         Ok(TakeOver::Done)
     }
 
-    /// Stops writing: what was written so far is made durable, and reading goes on behind it.
+    /// Stops writing: what was written so far is made durable, and reading goes on where this engine
+    /// began to write. What it wrote itself is read again, as every reader reads it: another engine's
+    /// later groups may stand before it, and count for nobody then.
     ///
     /// # Errors
     /// Errors of the journal.
     pub(crate) fn stand_down(&mut self) -> Result<(), EngineError> {
-        if self.tail.is_some() {
+        if !self.is_writing() {
             return Ok(());
         }
         self.journal.sync(Stream::Events)?;
-        let from = self.resume_position();
-        self.tail = Some(Tail::open(self.journal.as_ref(), from, self.through + 1)?);
-        self.reading_resumes = None;
+        let resumes = self.reading_resumes.take();
+        let (from, through) = resumes.unwrap_or((self.through_position, self.through));
+        self.side = Side::Resuming { from, through };
         self.through_position = from;
         Ok(())
+    }
+
+    /// The next group of the stream that was neither compared nor written by this engine.
+    fn peek(&mut self, wait: Duration) -> Result<Option<&TailGroup>, EngineError> {
+        let through = self.through;
+        let Some(tail) = self.tail()? else {
+            return Ok(None);
+        };
+        while tail.peek(wait)?.is_some_and(|next| next.last <= through) {
+            tail.take();
+        }
+        tail.peek(Duration::ZERO)
     }
 
     fn append(&mut self, first: u64, last: u64, bytes: &[u8]) -> Result<(), EngineError> {
@@ -409,16 +314,16 @@ impl Output {
         bytes: &[u8],
         wait: Duration,
     ) -> Result<bool, EngineError> {
-        let Some(tail) = self.tail.as_mut() else {
-            return Ok(false);
-        };
-        let Some(next) = tail.peek(wait)? else {
+        let Some(next) = self.peek(wait)? else {
             return Ok(false);
         };
         compare(next, first, last, bytes)?;
+        let position = next.position;
         self.through = last;
-        self.through_position = next.position;
-        tail.take();
+        self.through_position = position;
+        if let Side::Reading(tail) = &mut self.side {
+            tail.take();
+        }
         Ok(true)
     }
 }

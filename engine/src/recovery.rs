@@ -14,14 +14,9 @@ use std::time::{Duration, Instant};
 use journal::{Group, Journal, JournalError, Position, Reader, Stream, Visibility};
 
 use crate::decide::Decider;
-use crate::output::{Output, Tail};
+use crate::output::{KNOWN_GROUP_POLL_MS, KNOWN_GROUP_POLLS_MAX, Output, Tail, stalled};
 use crate::store::{CheckpointMeta, Loaded, Store, group_hash};
 use crate::{EngineConfig, EngineError};
-
-/// One wait for a group that is known to be there.
-const KNOWN_GROUP_POLL_MS: u64 = 100;
-/// So many of them before giving up.
-const KNOWN_GROUP_POLLS_MAX: u32 = 300;
 
 /// Everything the loop needs to go on.
 pub(crate) struct Recovered {
@@ -147,7 +142,7 @@ pub(crate) fn check_against_journal(
             Err(JournalError::NoSuchPosition { .. }) => return Err(other()),
             Err(error) => return Err(error.into()),
         };
-    let group = known_group(reader.as_mut())?.ok_or_else(other)?;
+    let group = known_group(reader.as_mut())?;
     let same = group.position.0 == meta.position
         && group.next.0 == meta.next
         && group_hash(&group) == meta.group_hash;
@@ -166,7 +161,7 @@ fn events_behind(
     if hint < journal.durable_end(Stream::Events)? {
         let wait = Duration::from_millis(KNOWN_GROUP_POLL_MS);
         // A stale hint may point into the middle of something; the walk from the start tells damage.
-        let at_hint = Tail::open_at_group(journal, hint, wait);
+        let at_hint = Tail::open_at_group(journal, hint, wait)?;
         if let Some(tail) = at_hint
             && let Some(found) = walk_to(journal, tail, meta)?
         {
@@ -185,17 +180,8 @@ fn walk_to(
     meta: &CheckpointMeta,
 ) -> Result<Option<(Tail, Position)>, EngineError> {
     let end = journal.durable_end(Stream::Events)?;
-    let wait = Duration::from_millis(KNOWN_GROUP_POLL_MS);
-    let mut idle_polls = 0;
-    while idle_polls < KNOWN_GROUP_POLLS_MAX {
-        if tail.peek(Duration::ZERO)?.is_none() {
-            if tail.position() >= end {
-                return Ok(None);
-            }
-            idle_polls += u32::from(tail.peek(wait)?.is_none());
-            continue;
-        }
-        let Some(group) = tail.take() else { continue };
+    while tail.peek_before(end)?.is_some() {
+        let Some(group) = tail.take() else { break };
         if group.last == meta.sequence {
             check_chain(meta, group.chain)?;
             return Ok(Some((tail, group.position)));
@@ -213,7 +199,7 @@ fn walk_to(
             });
         }
     }
-    Err(stalled("events"))
+    Ok(None)
 }
 
 fn check_chain(meta: &CheckpointMeta, found: [u8; 32]) -> Result<(), EngineError> {
@@ -231,21 +217,13 @@ fn check_chain(meta: &CheckpointMeta, found: [u8; 32]) -> Result<(), EngineError
 }
 
 /// Reads a group that is known to be durable.
-fn known_group(reader: &mut dyn Reader) -> Result<Option<Group>, EngineError> {
+fn known_group(reader: &mut dyn Reader) -> Result<Group, EngineError> {
     for _ in 0..KNOWN_GROUP_POLLS_MAX {
         if let Some(group) = reader.poll(Duration::from_millis(KNOWN_GROUP_POLL_MS))? {
-            return Ok(Some(group));
+            return Ok(group);
         }
     }
-    Ok(None)
-}
-
-fn stalled(stream: &str) -> EngineError {
-    EngineError::Journal(JournalError::Io {
-        call: "read",
-        place: format!("stream {stream}"),
-        cause: "no group came although the end is not reached".to_owned(),
-    })
+    Err(stalled("commands"))
 }
 
 /// Bytes as people compare them.

@@ -105,6 +105,9 @@ struct Run {
     decider: Decider,
     /// Compared with what is computed; given up at the first difference.
     tail: Option<Tail>,
+    /// The events end here. Known before the end of the commands is looked at: an engine at work
+    /// meanwhile writes no events before it whose commands are not read.
+    events_end: Position,
     stored: Option<Stored>,
     checkpoint_sequence: Option<u64>,
     checkpoint_digest: Option<String>,
@@ -121,6 +124,7 @@ impl Run {
             journal: Arc::clone(journal),
             decider: Decider::without_changes(),
             tail: Some(Tail::open(journal.as_ref(), Position::START, 1)?),
+            events_end: journal.durable_end(Stream::Events)?,
             stored: None,
             checkpoint_sequence: None,
             checkpoint_digest: None,
@@ -197,7 +201,7 @@ impl Run {
         let Some(tail) = self.tail.as_mut() else {
             return Ok(());
         };
-        let found = match tail.peek(Duration::ZERO) {
+        let found = match tail.peek_before(self.events_end) {
             Ok(found) => found,
             Err(EngineError::Diverged { sequence, what }) => {
                 self.tail = None;
@@ -251,7 +255,7 @@ impl Run {
             ));
         }
         let ahead = match self.tail.as_mut() {
-            Some(tail) => tail.peek(Duration::ZERO)?.map(|found| found.first),
+            Some(tail) => tail.peek_before(self.events_end)?.map(|found| found.first),
             None => None,
         };
         if let Some(first) = ahead {

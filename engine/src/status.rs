@@ -154,11 +154,16 @@ impl EngineStatus {
     /// An operator says that the journal's time is right although this machine's clock disagrees.
     /// Returns whether the engine was waiting for that.
     pub fn accept_time(&self) -> bool {
-        if !self.awaits_time.load(Ordering::Acquire) {
+        if !self.awaits_time() {
             return false;
         }
         self.accept_time.store(true, Ordering::Release);
         true
+    }
+
+    /// True while the engine waits for [`EngineStatus::accept_time`], or for the clocks to agree.
+    pub fn awaits_time(&self) -> bool {
+        self.awaits_time.load(Ordering::Acquire)
     }
 
     pub(crate) fn set_phase(&self, phase: Phase) {

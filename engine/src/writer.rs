@@ -7,12 +7,14 @@
 //! Deliberately single-threaded: who gets a place is decided by order, and order by one loop. The
 //! loop never waits for a sync, for the store or for a reader of its events.
 
+mod checkpoints;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use journal::{Group, Journal, Reader, Stream};
+use journal::{Group, Journal, Reader, Stream, once_there, unless_away};
 
 use crate::clock::{WallClock, system_clock};
 use crate::decide::{Decided, Decider};
@@ -22,7 +24,7 @@ use crate::metrics::EngineMetrics;
 use crate::output::{Output, TakeOver};
 use crate::recovery::{Recovered, recover};
 use crate::status::{EngineStatus, Phase};
-use crate::store::{Checkpointer, Cut, PIECE_BYTES, Steps, Store};
+use crate::store::{Checkpointer, Steps, Store};
 use crate::{EngineConfig, EngineError};
 
 /// Longest wait for a group, so that a stop is noticed.
@@ -31,12 +33,6 @@ const POLL_MS_MAX: u64 = 50;
 const DRAIN_MS_MAX: u64 = 10_000;
 /// Distance between two looks while waiting for a person to accept the journal's time.
 const HOLD_POLL_MS: u64 = 20;
-/// Fewer commands than this since the last checkpoint are not worth one at every interval …
-const CHECKPOINT_COMMANDS_MIN: u64 = 10_000;
-/// … but at every so many.
-const CHECKPOINT_IDLE_INTERVALS: u64 = 12;
-/// The writer waits for a slow disk when this many times `checkpoint_changes_bytes_max` changed.
-const CHANGES_BACKLOG_TIMES: u64 = 4;
 /// Torn-off events that an exclusive engine holds before it begins to write them again.
 const REWRITE_BYTES: u64 = 64 << 20;
 
@@ -164,7 +160,9 @@ impl Engine {
         let Some(store) = self.store.take() else {
             return Err(EngineError::Internal { what: "the engine ran already".to_owned() });
         };
-        let target = self.journal.durable_end(Stream::Commands)?;
+        let stopped = || stop.load(Ordering::Relaxed);
+        let end = once_there(&stopped, || self.journal.durable_end(Stream::Commands))?;
+        let target = end.unwrap_or(self.decider.next());
         self.status.set_replay(self.decider.next().0, target.0);
         let heartbeat = Heartbeat::open(
             self.journal.as_ref(),
@@ -294,7 +292,8 @@ impl Writer<'_> {
         while !self.heartbeat.is_settled() && self.now_ms() < until_ms {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let end = self.engine.journal.durable_end(Stream::Commands)?;
+        let end = unless_away(self.engine.journal.durable_end(Stream::Commands))?;
+        let end = end.unwrap_or(self.engine.decider.next());
         while !self.is_left_over && self.engine.decider.next() < end && self.now_ms() < until_ms {
             if let Some(group) = self.engine.commands.poll(Duration::from_millis(POLL_MS_MAX))? {
                 self.take(group)?;
@@ -328,11 +327,7 @@ impl Writer<'_> {
             self.claim_target = None;
             return Ok(());
         }
-        let target = match self.claim_target {
-            Some(target) => target,
-            None => self.engine.journal.durable_end(Stream::Commands)?.0,
-        };
-        self.claim_target = Some(target);
+        let Some(target) = self.learn_claim_target(now_ms)? else { return Ok(()) };
         if self.engine.commands.position().0 >= target && !self.is_events_ahead()? {
             self.claim_target = None;
             let epoch = self.election.claim(now_ms);
@@ -340,6 +335,21 @@ impl Writer<'_> {
             self.heartbeat.claim(epoch, self.engine.config.engine_id);
         }
         Ok(())
+    }
+
+    /// Up to where a standby must have read before it claims: the end of the commands, as it stood when
+    /// the silence had lasted long enough. `None` when the silence may be the journal's own.
+    fn learn_claim_target(&mut self, now_ms: u64) -> Result<Option<u64>, EngineError> {
+        if self.claim_target.is_none() {
+            let end = unless_away(self.engine.journal.durable_end(Stream::Commands))?;
+            let answered_ms = self.now_ms();
+            if end.is_none() || self.election.was_deaf(answered_ms - now_ms) {
+                self.election.listen_anew(answered_ms);
+            } else {
+                self.claim_target = end.map(|end| end.0);
+            }
+        }
+        Ok(self.claim_target)
     }
 
     fn wait_ms(&self, now_ms: u64) -> u64 {
@@ -396,8 +406,8 @@ impl Writer<'_> {
         };
         // Whoever wrote those events had read their commands as durable; so they are here too, or
         // they are lost.
-        let end = self.engine.journal.durable_end(Stream::Commands)?;
-        if self.engine.commands.position() >= end {
+        let end = unless_away(self.engine.journal.durable_end(Stream::Commands))?;
+        if end.is_some_and(|end| self.engine.commands.position() >= end) {
             return Err(events_ahead(sequence, self.engine.decider.sequence()));
         }
         Ok(true)
@@ -532,95 +542,6 @@ impl Writer<'_> {
     fn set_phase(&self, phase: Phase) {
         self.engine.status.set_phase(phase);
         self.engine.metrics.phase.set(f64::from(phase as u8));
-    }
-
-    /// Takes changes out of the state in small pieces, and cuts a checkpoint when it is time.
-    fn checkpoint_if_due(&mut self) -> Result<(), EngineError> {
-        let untaken = self.engine.decider.state.changes_bytes();
-        if untaken >= PIECE_BYTES {
-            self.take_piece();
-        }
-        if self.checkpointer.has_failed() {
-            self.pieces.clear();
-            self.pieces_bytes = 0;
-            return Ok(());
-        }
-        if !self.engine.output.is_settled() {
-            return Ok(());
-        }
-        let changed = self.pieces_bytes + self.engine.decider.state.changes_bytes() as u64;
-        if self.is_checkpoint_due(changed) {
-            if changed >= self.engine.config.checkpoint_changes_bytes_max * CHANGES_BACKLOG_TIMES {
-                self.wait_for_checkpointer(true);
-            }
-            if self.checkpointer.is_idle() {
-                self.cut();
-            }
-        }
-        Ok(())
-    }
-
-    fn is_checkpoint_due(&self, changed: u64) -> bool {
-        let commands = self.engine.decider.sequence().saturating_sub(self.cut_sequence);
-        if commands == 0 {
-            return false;
-        }
-        if changed >= self.engine.config.checkpoint_changes_bytes_max {
-            return true;
-        }
-        let interval_ms = self.engine.config.checkpoint_interval_ms;
-        let elapsed_ms = self.now_ms().saturating_sub(self.cut_at_ms);
-        elapsed_ms >= interval_ms
-            && (commands >= CHECKPOINT_COMMANDS_MIN
-                || elapsed_ms >= interval_ms.saturating_mul(CHECKPOINT_IDLE_INTERVALS))
-    }
-
-    fn take_piece(&mut self) {
-        let mut piece = self.checkpointer.piece();
-        self.engine.decider.state.take_changes(&mut piece);
-        self.pieces_bytes += piece.len() as u64;
-        self.pieces.push(piece);
-    }
-
-    /// Hands everything changed since the last cut to the checkpoint thread.
-    fn cut(&mut self) {
-        let made_at = Instant::now();
-        let events = self.engine.output.resume_position();
-        let Some(group) = self.engine.decider.last_group() else {
-            return;
-        };
-        let Some(meta) = self.engine.decider.describe(self.engine.journal.id().0, events) else {
-            return;
-        };
-        self.take_piece();
-        let sequence = meta.sequence;
-        let cut = Cut {
-            pieces: std::mem::take(&mut self.pieces),
-            meta,
-            group,
-            sync_events: self.engine.output.is_writing(),
-            made_at,
-        };
-        if let Some(back) = self.checkpointer.submit(cut) {
-            self.pieces = back.pieces;
-            return;
-        }
-        self.pieces_bytes = 0;
-        self.cut_sequence = sequence;
-        self.cut_at_ms = self.now_ms();
-        let pause = made_at.elapsed();
-        self.engine.metrics.cut_seconds.record(pause.as_secs_f64());
-        self.engine.status.record_cut_pause(u64::try_from(pause.as_micros()).unwrap_or(u64::MAX));
-    }
-
-    /// Waits until the checkpoint thread takes the next cut.
-    fn wait_for_checkpointer(&self, until_stop: bool) {
-        while !self.checkpointer.is_idle() && !self.checkpointer.has_failed() {
-            if until_stop && self.stop.load(Ordering::Relaxed) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
     }
 
     fn now_ms(&self) -> u64 {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use engine::{EngineConfig, EngineError, Phase};
-use journal::Journal;
+use journal::{Journal, Stream};
 use support::running::{Running, config, replayed};
 use support::script::{self, Dice};
 use support::wrapped::Wrapped;
@@ -149,6 +149,51 @@ fn groups_that_a_deposed_engine_left_beyond_a_hole_are_written_again() {
     let found = replayed(&journal, Some(two.path()));
     assert!(found.matches, "{:?}", found.differences);
     assert_eq!(found.events_sequence, found.sequence);
+}
+
+#[test]
+fn an_engine_that_takes_over_again_counts_only_what_every_reader_counts() {
+    let seed = seed(56);
+    let mut dice = Dice::new(seed);
+    let clock = TestClock::new();
+    let journal = memory(&clock);
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let slow = Wrapped::new(&journal);
+    let (paused, is_held) = (Arc::clone(&slow.paused), Arc::clone(&slow.is_held));
+    let slow: Arc<dyn Journal> = Arc::new(slow);
+    script::append_in_groups(journal.as_ref(), &script::whole(seed, 200), &mut dice, 50);
+    let first = Running::start(shared(one.path()), &slow, &clock);
+    first.wait_for_phase(Phase::Active);
+    paused.store(true, Ordering::SeqCst);
+    append_some(&journal, &mut dice, 100);
+    wait_until("the first engine hangs with decided commands in its hands", || {
+        is_held.load(Ordering::SeqCst)
+    });
+
+    // The second one loses the first group that it writes, so that its later ones lie beyond a hole,
+    // and is gone before it writes that group again.
+    let mut lossy = Wrapped::new(&journal);
+    lossy.syncs_fail = true;
+    lossy.lose.store(1, Ordering::SeqCst);
+    let lossy: Arc<dyn Journal> = Arc::new(lossy);
+    let second = Running::start(shared(two.path()), &lossy, &clock);
+    second.wait_for_phase(Phase::Active);
+    append_some(&journal, &mut dice, 100);
+    settle(&second, &journal);
+    second.end().unwrap_err();
+    journal.sync(Stream::Events).unwrap();
+    assert!(read_events(journal.as_ref()).beyond > 0);
+
+    // The first one fills the hole, behind those groups, and is active again later.
+    paused.store(false, Ordering::SeqCst);
+    first.wait_for_phase(Phase::Standby);
+    first.wait_for_phase(Phase::Active);
+    append_some(&journal, &mut dice, 100);
+    settle(&first, &journal);
+    first.stop();
+    let found = replayed(&journal, Some(one.path()));
+    assert!(found.matches, "{:?}", found.differences);
+    assert_eq!(found.events_sequence, found.sequence, "no reader is wedged");
 }
 
 #[test]

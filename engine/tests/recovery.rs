@@ -285,6 +285,27 @@ fn a_failed_write_of_events_halts_the_engine_and_the_next_start_writes_them() {
 }
 
 #[test]
+fn an_engine_whose_journal_failed_lets_go_of_its_store() {
+    let seed = seed(35);
+    let clock = TestClock::new();
+    let inner = memory(&clock);
+    let folder = tempfile::tempdir().unwrap();
+    let mut wrapped = Wrapped::new(&inner);
+    wrapped.syncs_fail = true;
+    let lose = Arc::clone(&wrapped.lose);
+    let journal: Arc<dyn Journal> = Arc::new(wrapped);
+    let engine = Running::start(config(folder.path()), &journal, &clock);
+    engine.wait_for_phase(Phase::Active);
+    lose.store(1, std::sync::atomic::Ordering::SeqCst);
+    let script = script::whole(seed, 500);
+    script::append_in_groups(journal.as_ref(), &script, &mut Dice::new(seed), 60);
+    wait_until("no checkpoint is taken", || engine.status.checkpoint_failure().is_some());
+    let error = engine.end().unwrap_err();
+    assert!(matches!(error, EngineError::Journal(_)), "{error}");
+    comes_up_right(&inner, folder.path(), &clock, "after a failed sync");
+}
+
+#[test]
 fn an_idle_active_engine_keeps_writing_pulses_of_its_epoch() {
     let clock = TestClock::new();
     let journal = memory(&clock);

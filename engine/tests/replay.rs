@@ -5,7 +5,11 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use engine::Phase;
+use journal::turbulent::{Turbulence, TurbulentConfig, TurbulentJournal};
+use journal::{Journal, Stream};
 use support::running::{Running, config, replayed};
 use support::script::{self, Dice};
 use support::{TestClock, memory, read_events, seed};
@@ -78,6 +82,49 @@ fn stops_and_checkpoints_at_random_points_change_nothing() {
     assert_eq!(end.events_sequence, end.sequence);
     assert!(end.malformed > 0, "the script holds records that are no commands");
     assert_eq!(read_events(journal.as_ref()).behind, 0, "nothing was written twice");
+}
+
+#[test]
+fn readers_that_fall_behind_are_waited_for() {
+    let seed = seed(13);
+    let clock = TestClock::new();
+    let journal = memory(&clock);
+    let folder = tempfile::tempdir().unwrap();
+    script::append_in_groups(journal.as_ref(), &script::whole(seed, 300), &mut Dice::new(seed), 20);
+    let faults = Turbulence { lag_once_in: 2, lag_ms_max: 3, ..Turbulence::CALM };
+    let slow = TurbulentJournal::new(journal, TurbulentConfig::new(seed, faults));
+    let slow: Arc<dyn Journal> = Arc::new(slow);
+    for _ in 0..2 {
+        // The second start looks for its checkpoint's place in the events.
+        let engine = Running::start(config(folder.path()), &slow, &clock);
+        engine.wait_for_phase(Phase::Active);
+        engine.stop();
+        let found = replayed(&slow, Some(folder.path()));
+        assert!(found.matches, "{:?}", found.differences);
+        assert_eq!(found.events_sequence, found.sequence);
+    }
+}
+
+#[test]
+fn a_replay_beside_an_engine_at_work_finds_nothing_wrong() {
+    let seed = seed(14);
+    let mut dice = Dice::new(seed);
+    let clock = TestClock::new();
+    let journal = memory(&clock);
+    let folder = tempfile::tempdir().unwrap();
+    script::append_in_groups(journal.as_ref(), &script::whole(seed, 300), &mut dice, 20);
+    let engine = Running::start(config(folder.path()), &journal, &clock);
+    engine.wait_for_phase(Phase::Active);
+    for _ in 0..50 {
+        let some: Vec<_> = (0..20).map(|_| script::any(&mut dice)).collect();
+        script::append_in_groups(journal.as_ref(), &some, &mut dice, 3);
+        let found = replayed(&journal, None);
+        assert!(found.matches, "{:?}", found.differences);
+        if dice.below(4) == 0 {
+            journal.sync(Stream::Events).unwrap();
+        }
+    }
+    engine.stop();
 }
 
 #[test]

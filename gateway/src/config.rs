@@ -82,6 +82,8 @@ pub struct RequestConfig {
     pub durable_wait_ms_max: u64,
     /// How long a person's own read waits for the view to know all that was admitted before it.
     pub view_wait_ms_max: u64,
+    /// Least time between two looks at what other gateways wrote; the own reads in between share one.
+    pub look_interval_ms: u64,
     /// How long an operator's write waits until it is applied.
     pub applied_wait_ms_max: u64,
     /// How long an import of the roster waits until this gateway's view has taken it.
@@ -162,6 +164,7 @@ impl Default for RequestConfig {
             idempotency_key_bytes_max: 128,
             durable_wait_ms_max: 10_000,
             view_wait_ms_max: 2_000,
+            look_interval_ms: 5,
             applied_wait_ms_max: 30_000,
             roster_wait_ms_max: 300_000,
             in_flight_max: 1 << 16,
@@ -205,7 +208,7 @@ impl GatewayConfig {
     /// The first such value.
     pub fn check(&self) -> Result<(), BadSetting> {
         let limits = &self.limits;
-        let rules: [(bool, &'static str, &'static str); 9] = [
+        let rules: [(bool, &'static str, &'static str); 10] = [
             (
                 self.cores < CORES_MAX,
                 "cores",
@@ -227,6 +230,11 @@ impl GatewayConfig {
                 limits.connections_max > 0 && limits.operator_connections_max > 0,
                 "limits.connections_max",
                 "must not be 0",
+            ),
+            (
+                self.request.look_interval_ms <= self.request.view_wait_ms_max / 2,
+                "request.look_interval_ms",
+                "must be at most half of view_wait_ms_max: own reads would wait in vain",
             ),
             (
                 self.request.in_flight_max > 0 && self.request.in_flight_max < (1 << 24) - 1,

@@ -14,6 +14,7 @@ use vault::Vault;
 use crate::availability::Availability;
 use crate::config::GatewayConfig;
 use crate::decided::DecidedKeys;
+use crate::horizon::{GroupsBefore, Horizon};
 use crate::in_flight::InFlight;
 use crate::limiter::{FailureBook, RateBook};
 use crate::metrics::{Counters, MetricsSource};
@@ -71,6 +72,9 @@ pub struct Attachments {
     pub confirmations: Option<ConfirmationsSource>,
     /// What `POST /v1/engine:accept-time` does; without, the call is not there.
     pub accept_time: Option<AcceptTime>,
+    /// Given where other gateways write the same journal: how its positions count groups. Without, this
+    /// gateway is taken for the only one.
+    pub groups_before: Option<GroupsBefore>,
 }
 
 impl From<Vec<ReadyCheck>> for Attachments {
@@ -97,6 +101,8 @@ pub(crate) struct Context {
     pub(crate) view: ViewHandle,
     /// The people the authority knows.
     pub(crate) roster: Arc<RosterView>,
+    /// How far the commands of all gateways reach.
+    pub(crate) horizon: Horizon,
     /// Answers for everyone.
     pub(crate) availability: Availability,
     /// Keys that may have an outcome.

@@ -128,17 +128,41 @@ impl Core {
         rand::random_range(RETRY_AFTER_S)
     }
 
-    /// Waits until the view knows every command that this gateway pushed before this call, and the
-    /// command `sequence`: a person who reads their own data sees what they wrote.
+    /// Waits until the view knows every command that this gateway pushed before this call, every one
+    /// that was durable then, whoever wrote it, and the command `sequence`: a person who reads their own
+    /// data sees what they wrote, here and at other gateways.
     ///
     /// # Errors
     /// 503 `catching-up` after `view_wait_ms_max`.
     pub(crate) async fn view_reached(&self, sequence: u64) -> Result<(), Problem> {
+        let wait = Duration::from_millis(self.context.config.request.view_wait_ms_max);
+        self.view_reached_within(sequence, wait).await
+    }
+
+    /// The same with another patience.
+    ///
+    /// # Errors
+    /// 503 `catching-up` after it.
+    pub(crate) async fn view_reached_within(
+        &self,
+        sequence: u64,
+        wait: Duration,
+    ) -> Result<(), Problem> {
         let context = &self.context;
         let goals: Vec<u64> = context.inboxes.iter().map(|inbox| inbox.pushed()).collect();
+        let look = context.horizon.ask();
+        // Fixed as soon as it is told: later looks only tell of what came after.
+        let others = Cell::new(None);
+        let others_reached = || {
+            let Some(look) = look else { return true };
+            let goal = others.get().or_else(|| context.horizon.told(look));
+            others.set(goal);
+            goal.is_some_and(|goal| context.horizon.is_taken_in(goal))
+        };
         let reached = || {
             context.view.sequence().0 >= sequence
                 && goals.iter().zip(&context.inboxes).all(|(goal, inbox)| inbox.seen() >= *goal)
+                && others_reached()
         };
         if reached() {
             return Ok(());
@@ -150,12 +174,11 @@ impl Core {
             let mut waiters = self.view_waiters.borrow_mut();
             waiters.push(task.waker().clone());
             self.inbox.set_view_waiters(waiters.len());
-            // The view may have moved before it knew that someone waits; the other fence stands in
-            // `Inbox::deliver`.
+            // The view may have moved before it knew that someone waits; the other fences stand in
+            // `Inbox`.
             fence(Ordering::SeqCst);
             if reached() { Poll::Ready(()) } else { Poll::Pending }
         });
-        let wait = Duration::from_millis(context.config.request.view_wait_ms_max);
         tokio::time::timeout(wait, arrival)
             .await
             .map_err(|_| Problem::from(Slug::CatchingUp).retry_after_s(self.retry_after_s()))

@@ -12,9 +12,11 @@
 //!   is. `body`, `query`, `import::json`: what was sent. `problem`, `reply`, `i18n`: what is answered.
 //! - `caller`: the citizen's token. `retry`: keys, fingerprints, receipts. `shed`: what need not be
 //!   written. `submitter`, `outcomes`, `origin`, `in_flight`, `decided`: a command's way out and its answer's way
-//!   back. `view`: the reader of events. `availability`: answers for everyone.
-//! - `handler`: one file per thing a person does. `operator`: the operator listener. `identity`: ways of
-//!   proving who one is. [`roster`]: the people the authority knows.
+//!   back. `view`: the reader of events. `horizon`: how far other gateways wrote. `availability`: answers for
+//!   everyone.
+//! - `handler`: one file per thing a person does. `operator`: the operator listener; `monitor`: a small one for
+//!   processes without a gateway. `identity`: ways of proving who one is. [`roster`]: the people the authority
+//!   knows.
 //!
 //! # The seams
 //! - A handler is `async fn(&Core, &Parts, Incoming) -> Result<Reply, Problem>`; problems are worded by
@@ -42,11 +44,13 @@ mod core;
 mod decided;
 mod handler;
 mod head;
+mod horizon;
 mod i18n;
 mod identity;
 mod in_flight;
 mod limiter;
-mod metrics;
+pub mod metrics;
+mod monitor;
 mod openapi;
 mod operator;
 mod origin;
@@ -68,6 +72,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use domain::view::View;
 use domain::{PersonNumber, Sequence};
@@ -80,7 +85,9 @@ pub use config::{
     AvailabilityConfig, BadSetting, GatewayConfig, IdentityConfig, LimitConfig, RequestConfig,
 };
 pub use context::{Attachments, Readiness, ReadyCheck};
+pub use horizon::GroupsBefore;
 pub use metrics::MetricsSource;
+pub use monitor::{Monitor, monitor};
 pub use operator::{AcceptTime, ConfirmationsError, ConfirmationsSource};
 pub use problem::Slug;
 
@@ -228,6 +235,10 @@ fn build(
     Ok(Context {
         view: view::ViewHandle::new(contacts),
         roster: Arc::new(roster),
+        horizon: horizon::Horizon::new(
+            attachments.groups_before.clone(),
+            Duration::from_millis(config.request.look_interval_ms),
+        ),
         availability: Availability::new(config.availability.clone()),
         in_flight: Arc::new(in_flight::InFlight::new(cores)),
         decided: decided::DecidedKeys::new(),
@@ -309,8 +320,9 @@ impl GatewayHandle {
 
     fn start_readers(&mut self) -> io::Result<()> {
         type Run = fn(&Context, &AtomicBool);
-        let readers: [(&str, Run); 3] = [
+        let readers: [(&str, Run); 4] = [
             ("view", view::run),
+            ("horizon", horizon::run),
             ("availability", availability::run),
             ("roster", |context, stop| context.roster.run(stop)),
         ];
@@ -322,14 +334,26 @@ impl GatewayHandle {
         Ok(())
     }
 
-    /// Writes the marker by which the view knows that it has caught up with this moment.
-    fn mark(&self) -> Result<(), JournalError> {
-        let context = &self.context;
+    /// Writes the marker by which the view knows that it has caught up with this moment. A journal that
+    /// takes its time holds up nobody: listeners answer meanwhile.
+    fn mark(&self) -> io::Result<()> {
         let mut record = Vec::new();
-        domain::codec::encode_command(&view::marker(context), &mut record);
-        let inbox = &context.inboxes[usize::from(context.operator_core())];
-        inbox.count_pushed();
-        context.journal.append(Stream::Commands, &[&record]).map(|_| ())
+        domain::codec::encode_command(&view::marker(&self.context), &mut record);
+        // Counted here, before the operator's core counts its own.
+        self.context.inboxes[usize::from(self.context.operator_core())].count_pushed();
+        let journal = Arc::clone(&self.context.journal);
+        // The thread may outlive a gateway that is stopped meanwhile, and must not hold it.
+        let context = Arc::downgrade(&self.context);
+        named("mark").spawn(move || {
+            let appended = journal.append(Stream::Commands, &[&record]);
+            let Some(context) = context.upgrade() else { return };
+            match appended {
+                Ok(appended) => context.horizon.mark(appended.next),
+                Err(error) => context.view.halt(format!("the start could not be marked: {error}")),
+            }
+            context.inboxes.iter().for_each(|inbox| inbox.wake_view_waiters());
+        })?;
+        Ok(())
     }
 
     fn start_cores(

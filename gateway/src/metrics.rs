@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::StatusCode;
+use journal::{Journal, Stream};
 
 use crate::route::Route;
 
@@ -190,14 +191,23 @@ fn write_latency(cores: &[Arc<Counters>], out: &mut String) {
     line(out, "slotline_answer_seconds_count", &[], total);
 }
 
+/// Writes how much each stream of a journal holds.
+pub fn write_stored_bytes(journal: &dyn Journal, out: &mut String) {
+    let name = "slotline_journal_stored_bytes";
+    heading(out, name, "gauge", "Bytes of each stream, as far as this process knows.");
+    for stream in Stream::ALL {
+        line(out, name, &[("stream", stream.name())], journal.stored_bytes(stream));
+    }
+}
+
 /// Writes what a metric means.
-pub(crate) fn heading(out: &mut String, name: &str, kind: &str, help: &str) {
+pub fn heading(out: &mut String, name: &str, kind: &str, help: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
 /// Writes one value.
-pub(crate) fn line(out: &mut String, name: &str, labels: &[(&str, &str)], value: u64) {
+pub fn line(out: &mut String, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
     out.push_str(name);
     for (place, (label, text)) in labels.iter().enumerate() {
         let open = if place == 0 { '{' } else { ',' };

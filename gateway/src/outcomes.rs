@@ -99,6 +99,15 @@ impl Inbox {
         }
     }
 
+    /// For whoever else moves what the reads of the core wait for.
+    pub(crate) fn wake_view_waiters(&self) {
+        // As in `deliver`.
+        fence(Ordering::SeqCst);
+        if self.view_waiters.load(Ordering::Acquire) > 0 {
+            self.wake();
+        }
+    }
+
     fn wake(&self) {
         self.wakes.fetch_add(1, Ordering::Relaxed);
         self.wake.notify_one();

@@ -2,10 +2,13 @@
 //!
 //! A shed reply must never contradict what the writer decided or will decide about the same key. So it
 //! is given only when the view has caught up with the start, when neither the view nor the requests in
-//! flight know the key, and when the window is shut by more than the clocks may differ. It says
+//! flight know the key, and when the window is shut by more than the clocks may differ. Where other
+//! gateways write too, the view must first have what they wrote until now. A shed reply says
 //! `decided: false` and carries no receipt. In every other case the writer decides.
 //!
 //! What this module does not do: eligibility, which is the writer's.
+
+use std::time::Duration;
 
 use domain::view::PeriodEntry;
 use domain::{Millis, Rejection, SlotNumber};
@@ -15,6 +18,9 @@ use crate::caller::Caller;
 use crate::core::Core;
 use crate::problem::{Problem, Slug};
 use crate::retry::{Request, seconds_until};
+
+/// How long a reply that would be shed waits for what other gateways wrote; then the writer decides.
+const OTHERS_WAIT: Duration = Duration::from_millis(250);
 
 /// Why a booking need not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,21 +49,23 @@ impl Shut {
 /// # Errors
 /// 425 or 409, undecided.
 #[inline]
-pub(crate) fn before_body(core: &Core, caller: &Caller) -> Result<(), Problem> {
-    let at = caller.at;
-    let skew_ms = core.context.config.request.clock_skew_ms_max;
-    let published = core.context.availability.published();
-    let Some(shut) = all_shut(&published.notices.periods, at, skew_ms) else {
-        return Ok(());
+pub(crate) async fn before_body(core: &Core, caller: &Caller) -> Result<(), Problem> {
+    let may_be_shed = || {
+        let published = core.context.availability.published();
+        let skew_ms = core.context.config.request.clock_skew_ms_max;
+        let shut = all_shut(&published.notices.periods, caller.at, skew_ms)?;
+        let mut inboxes = core.context.inboxes.iter();
+        let anything_on_its_way = inboxes.any(|inbox| inbox.pushed() != inbox.seen());
+        let known = !core.context.view.is_caught_up()
+            || anything_on_its_way
+            || has_requests(core, caller, &published);
+        (!known).then(|| shut.problem(caller.at))
     };
-    let context = &core.context;
-    let anything_on_its_way = context.inboxes.iter().any(|inbox| inbox.pushed() != inbox.seen());
-    if !context.view.is_caught_up() || anything_on_its_way || has_requests(core, caller, &published)
-    {
-        return Ok(());
+    let refusal = may_be_shed();
+    if refusal.is_none() || !core.context.horizon.is_shared() {
+        return shed(core, refusal);
     }
-    core.counters.shed.add(1);
-    Err(shut.problem(at))
+    if others_are_known(core, caller).await { shed(core, may_be_shed()) } else { Ok(()) }
 }
 
 /// After the body: this period's window is shut, or no place is left in the slot.
@@ -65,7 +73,24 @@ pub(crate) fn before_body(core: &Core, caller: &Caller) -> Result<(), Problem> {
 /// # Errors
 /// 425 or 409, undecided; 422 when the key was used for another request.
 #[inline]
-pub(crate) fn booking(core: &Core, request: &Request, slot: SlotNumber) -> Result<(), Problem> {
+pub(crate) async fn booking(
+    core: &Core,
+    request: &Request,
+    slot: SlotNumber,
+) -> Result<(), Problem> {
+    let first = refusal(core, request, slot)?;
+    if first.is_none() || !core.context.horizon.is_shared() {
+        return shed(core, first);
+    }
+    if !others_are_known(core, &request.caller).await {
+        return Ok(());
+    }
+    shed(core, refusal(core, request, slot)?)
+}
+
+/// Why this booking need not be written, as far as is known here.
+#[inline]
+fn refusal(core: &Core, request: &Request, slot: SlotNumber) -> Result<Option<Problem>, Problem> {
     let at = request.caller.at;
     let published = core.context.availability.published();
     let skew_ms = core.context.config.request.clock_skew_ms_max;
@@ -75,17 +100,27 @@ pub(crate) fn booking(core: &Core, request: &Request, slot: SlotNumber) -> Resul
         None if is_full(core, &published, slot) => {
             Problem::shed(Slug::Rejected(Rejection::SlotFull))
         }
-        None => return Ok(()),
+        None => return Ok(None),
     };
     let context = &core.context;
     if !context.view.is_caught_up() || context.in_flight.may_hold(request.retry.key) {
-        return Ok(());
+        return Ok(None);
     }
     if request.known(core)?.is_some() || has_active_booking(core, request, at) {
-        return Ok(());
+        return Ok(None);
     }
+    Ok(Some(problem))
+}
+
+fn shed(core: &Core, refusal: Option<Problem>) -> Result<(), Problem> {
+    let Some(problem) = refusal else { return Ok(()) };
     core.counters.shed.add(1);
     Err(problem)
+}
+
+/// True once the view has what other gateways wrote until now.
+async fn others_are_known(core: &Core, caller: &Caller) -> bool {
+    core.view_reached_within(caller.seen_sequence, OTHERS_WAIT).await.is_ok()
 }
 
 /// True for a slot that is known and has no place left, by the live counters.

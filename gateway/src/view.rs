@@ -19,7 +19,7 @@ use domain::{
     Admission, Command, Event, KeyHash, Millis, Origin, PeriodNumber, PersonNumber, Sequence,
     Watermark,
 };
-use journal::{Group, Position, Reader, Stream, Visibility};
+use journal::{Group, Position, Reader, Stream, Visibility, once_there};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use vault::contacts::ContactBook;
 
@@ -146,7 +146,8 @@ impl ViewHandle {
         Readiness::ready()
     }
 
-    fn halt(&self, why: String) {
+    /// The view goes no further.
+    pub(crate) fn halt(&self, why: String) {
         tracing::error!(reason = %why, "the outcomes view stopped");
         *self.halted.lock() = Some(why);
     }
@@ -167,9 +168,11 @@ pub(crate) fn marker(context: &Context) -> domain::Envelope {
 
 /// Reads events until told to stop. Runs on a thread of its own.
 pub(crate) fn run(context: &Context, stop: &AtomicBool) {
-    let opened = context.journal.reader(Stream::Events, Position::START, Visibility::Accepted);
-    let reader = match opened {
-        Ok(reader) => reader,
+    let stopped = || stop.load(Ordering::Acquire);
+    let open = || context.journal.reader(Stream::Events, Position::START, Visibility::Accepted);
+    let reader = match once_there(&stopped, open) {
+        Ok(Some(reader)) => reader,
+        Ok(None) => return,
         Err(error) => return context.view.halt(error.to_string()),
     };
     let mut thread = ViewThread::new(context);
@@ -351,6 +354,7 @@ impl<'a> ViewThread<'a> {
         // The marker is the first command of the operator's core.
         let marked = self.seen[usize::from(context.operator_core())] > 0;
         let marker_seen = marked && !context.view.marked.swap(true, Ordering::AcqRel);
+        context.horizon.take_in(marker_seen);
         if catalogue_changed || marker_seen {
             context.availability.catalogue_changed(last);
         }

@@ -29,13 +29,16 @@ pub enum AddressError {
     NotOwned(String),
 }
 
-/// One listener to which requests are sent.
+/// A listener to which requests are sent, or several that answer for the same server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Where connections go.
     pub address: SocketAddr,
     /// The `Host` header.
     pub host: String,
+    /// Further listeners: connections are spread over all of them, so that what one person does goes
+    /// now to this one, now to that one.
+    pub others: Vec<SocketAddr>,
 }
 
 impl Target {
@@ -60,18 +63,40 @@ impl Target {
         if !address.ip().is_loopback() && !owned {
             return Err(AddressError::NotOwned(bare.to_owned()));
         }
-        Ok(Target { address, host: format!("{host}:{port}") })
+        Ok(Target { address, host: format!("{host}:{port}"), others: Vec::new() })
+    }
+
+    /// Reads the addresses of all listeners of one server.
+    pub fn parse_all(urls: &[String], owned_hosts: &[String]) -> Result<Target, AddressError> {
+        let mut targets = urls.iter().map(|url| Target::parse(url, owned_hosts));
+        let mut first =
+            targets.next().unwrap_or_else(|| Err(AddressError::Malformed(String::new())))?;
+        for other in targets {
+            first.others.push(other?.address);
+        }
+        Ok(first)
+    }
+
+    /// Where connections go, one after another.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        std::iter::once(self.address).chain(self.others.iter().copied()).collect()
     }
 
     /// The target as an address to show.
     pub fn url(&self) -> String {
         format!("http://{}", self.host)
     }
+
+    /// All of its addresses, to show.
+    pub fn urls(&self) -> String {
+        let others = self.others.iter().map(|other| format!(" and http://{other}"));
+        self.url() + &others.collect::<String>()
+    }
 }
 
 impl From<SocketAddr> for Target {
     fn from(address: SocketAddr) -> Target {
-        Target { address, host: address.to_string() }
+        Target { address, host: address.to_string(), others: Vec::new() }
     }
 }
 
@@ -87,6 +112,20 @@ mod tests {
         let other = "http://192.0.2.7:1922";
         assert!(matches!(Target::parse(other, &[]), Err(AddressError::NotOwned(_))));
         assert!(Target::parse(other, &["192.0.2.7".to_owned()]).is_ok());
+    }
+
+    #[test]
+    fn several_listeners_are_one_target_and_each_must_be_allowed() {
+        let urls = |all: &[&str]| all.iter().map(|url| (*url).to_owned()).collect::<Vec<_>>();
+        let two = urls(&["http://127.0.0.1:1922", "http://127.0.0.1:1932"]);
+        let target = Target::parse_all(&two, &[]).unwrap();
+        assert_eq!(target.host, "127.0.0.1:1922");
+        let ports: Vec<u16> = target.addresses().iter().map(SocketAddr::port).collect();
+        assert_eq!(ports, [1_922, 1_932]);
+        assert_eq!(target.urls(), "http://127.0.0.1:1922 and http://127.0.0.1:1932");
+        let foreign = urls(&["http://127.0.0.1:1922", "http://192.0.2.7:1922"]);
+        assert!(matches!(Target::parse_all(&foreign, &[]), Err(AddressError::NotOwned(_))));
+        assert!(Target::parse_all(&[], &[]).is_err());
     }
 
     #[test]

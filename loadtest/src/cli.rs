@@ -37,14 +37,16 @@ pub enum OutputFormat {
 /// Where requests go.
 #[derive(Clone, Debug, Args)]
 pub struct ServerArgs {
-    /// The citizens' listener.
+    /// The citizens' listener. Repeatable, for several gateways: requests are spread over them, so that
+    /// one person goes from one to another.
     #[arg(
         long,
         value_name = "URL",
         default_value = "http://127.0.0.1:1922",
+        value_delimiter = ',',
         env = "SLOTLINE_PUBLIC"
     )]
-    pub public: String,
+    pub public: Vec<String>,
     /// The operator's listener, for the roster, `--prepare` and the confirmations.
     #[arg(long, value_name = "URL", env = "SLOTLINE_OPERATOR")]
     pub operator: Option<String>,
@@ -356,6 +358,20 @@ mod tests {
         assert_eq!(found.behaviour.cancel_share, 0.1);
         assert_eq!(scenario(&["--wait", "5"]).unwrap().load.wait_s, 5);
         assert_eq!(scenario(&["--saturate"]).unwrap().load.model, LoadModel::Saturate);
+    }
+
+    #[test]
+    fn several_gateways_may_be_named() {
+        let publics = |flags: &[&str]| {
+            let words = ["loadtest", "run"].iter().chain(flags);
+            match Whole::try_parse_from(words).map(|whole| whole.command) {
+                Ok(Command::Run(args)) => args.servers.servers().public,
+                _ => Vec::new(),
+            }
+        };
+        assert_eq!(publics(&[]), ["http://127.0.0.1:1922"]);
+        assert_eq!(publics(&["--public", "http://a:1", "--public", "http://b:2"]).len(), 2);
+        assert_eq!(publics(&["--public", "http://a:1,http://b:2"]).len(), 2);
     }
 
     #[test]

@@ -87,7 +87,8 @@ pub(crate) struct DriverReport {
 struct Driver<'a, T> {
     poll: Poll,
     timer: PreciseTimer,
-    address: SocketAddr,
+    /// Each place of a connection has one of them, in turn.
+    addresses: &'a [SocketAddr],
     options: DriverOptions,
     connections: Vec<Connection>,
     /// Places that may take a request, used in turn: citizens come on connections of their own, and
@@ -98,9 +99,9 @@ struct Driver<'a, T> {
     report: DriverReport,
 }
 
-/// Runs `traffic` against `address` until it is finished and nothing is under way.
+/// Runs `traffic` against `addresses`, at least one, until it is finished and nothing is under way.
 pub(crate) fn drive<T: Traffic>(
-    address: SocketAddr,
+    addresses: &[SocketAddr],
     options: DriverOptions,
     traffic: &mut T,
 ) -> io::Result<DriverReport> {
@@ -111,7 +112,7 @@ pub(crate) fn drive<T: Traffic>(
     let mut driver = Driver {
         poll,
         timer,
-        address,
+        addresses,
         options,
         connections: (0..count).map(|_| Connection::closed(now)).collect(),
         free: (0..count).collect(),
@@ -190,7 +191,8 @@ impl<T: Traffic> Driver<'_, T> {
             now = Instant::now();
             connection.ticket = ticket;
             connection.sent_at = now;
-            let step = connection.begin(self.address, self.poll.registry(), Token(place));
+            let address = self.addresses[place % self.addresses.len()];
+            let step = connection.begin(address, self.poll.registry(), Token(place));
             self.take(place, step);
         }
     }

@@ -60,8 +60,8 @@ impl LoadError {
 /// Where a run goes, and with which rights.
 #[derive(Clone, Debug, Default)]
 pub struct Servers {
-    /// The citizens' listener.
-    pub public: String,
+    /// The citizens' listeners: one, or those of several gateways.
+    pub public: Vec<String>,
     /// The operator's listener.
     pub operator: Option<String>,
     /// Its token.
@@ -72,7 +72,7 @@ pub struct Servers {
 
 impl Servers {
     fn public(&self) -> Result<Target, AddressError> {
-        Target::parse(&self.public, &self.owned_hosts)
+        Target::parse_all(&self.public, &self.owned_hosts)
     }
 
     fn operator(&self) -> Result<Option<Caller>, LoadError> {
@@ -244,7 +244,7 @@ pub fn run_scenario(options: &RunOptions, progress: &Progress) -> Result<RunResu
         scenario: scenario.clone(),
         seed,
         run: format!("{:016x}", campaign.run),
-        server: campaign.target.url(),
+        server: campaign.target.urls(),
         started_at,
         machine: Machine::this(),
         load,

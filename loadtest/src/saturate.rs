@@ -164,7 +164,7 @@ fn run_thread(
         counted: Counted::default(),
     };
     let report = drive(
-        options.address,
+        &[options.address],
         DriverOptions { connections, request_timeout: options.request_timeout },
         &mut traffic,
     )?;

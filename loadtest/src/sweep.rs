@@ -84,7 +84,7 @@ pub(crate) fn sweep<C: Call>(
                         connections,
                         request_timeout: options.retry.request_timeout,
                     };
-                    drive(target.address, bounds, &mut traffic)?;
+                    drive(&target.addresses(), bounds, &mut traffic)?;
                     Ok(traffic.outcomes)
                 })
             })

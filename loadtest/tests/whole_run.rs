@@ -42,7 +42,7 @@ fn scenario() -> Scenario {
 fn servers(address: std::net::SocketAddr) -> Servers {
     let url = format!("http://{address}");
     Servers {
-        public: url.clone(),
+        public: vec![url.clone()],
         operator: Some(url),
         operator_token: Some("operator".to_owned()),
         owned_hosts: Vec::new(),

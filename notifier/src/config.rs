@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::publishing::BATCH_MESSAGES_MAX;
+
 /// All settings of one notifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -33,6 +35,12 @@ pub struct NotifierConfig {
     pub uncertain_resends_max: u32,
     /// How long the active notifier must be silent before another takes over (not when exclusive).
     pub takeover_ms: u64,
+    /// Public messages written to the topic at a time.
+    pub confirmation_batch_messages_max: usize,
+    /// Public messages that a standby holds until it learns that the topic has them.
+    pub confirmation_backlog_messages_max: usize,
+    /// How often a standby that holds messages looks whether the topic has them.
+    pub topic_look_interval_ms: u64,
     /// In front of every reference, for installations that share an account with the provider.
     pub reference_prefix: String,
 }
@@ -48,13 +56,15 @@ impl NotifierConfig {
     /// # Errors
     /// Names the key and what is wrong with it.
     pub fn check(&self) -> Result<(), String> {
-        let at_least_one: [(&str, u64); 6] = [
+        let at_least_one: [(&str, u64); 8] = [
             ("poll_ms", self.poll_ms),
             ("batch_messages_max", self.batch_messages_max as u64),
             ("contact_rows_max", self.contact_rows_max as u64),
             ("retry_ms_min", self.retry_ms_min),
             ("give_up_after_ms", self.give_up_after_ms),
             ("takeover_ms", self.takeover_ms),
+            ("confirmation_batch_messages_max", self.confirmation_batch_messages_max as u64),
+            ("confirmation_backlog_messages_max", self.confirmation_backlog_messages_max as u64),
         ];
         for (key, value) in at_least_one {
             if value == 0 {
@@ -65,6 +75,11 @@ impl NotifierConfig {
             return Err(
                 "notifier.batch_messages_max: at most 4096, one record of the journal".into()
             );
+        }
+        if self.confirmation_batch_messages_max > BATCH_MESSAGES_MAX {
+            return Err(format!(
+                "notifier.confirmation_batch_messages_max: at most {BATCH_MESSAGES_MAX}, which consumers rely on"
+            ));
         }
         if self.retry_ms_max < self.retry_ms_min {
             return Err("notifier.retry_ms_max: below retry_ms_min".into());
@@ -95,6 +110,9 @@ impl Default for NotifierConfig {
             give_up_after_ms: 24 * 3_600_000,
             uncertain_resends_max: 1,
             takeover_ms: 10_000,
+            confirmation_batch_messages_max: BATCH_MESSAGES_MAX,
+            confirmation_backlog_messages_max: 16_384,
+            topic_look_interval_ms: 5_000,
             reference_prefix: String::new(),
         }
     }
@@ -108,11 +126,14 @@ mod tests {
     fn the_defaults_work_and_impossible_values_are_named() {
         assert_eq!(NotifierConfig::default().check(), Ok(()));
         type Change = fn(&mut NotifierConfig);
-        let broken: [(&str, Change); 5] = [
+        let broken: [(&str, Change); 8] = [
             ("batch_messages_max", |config| config.batch_messages_max = 0),
             ("batch_messages_max", |config| config.batch_messages_max = 5_000),
             ("retry_ms_max", |config| config.retry_ms_max = 1),
             ("takeover_ms", |config| config.takeover_ms = 0),
+            ("confirmation_batch", |config| config.confirmation_batch_messages_max = 0),
+            ("confirmation_batch", |config| config.confirmation_batch_messages_max = 1_025),
+            ("confirmation_backlog", |config| config.confirmation_backlog_messages_max = 0),
             ("reference_prefix", |config| config.reference_prefix = "a b".into()),
         ];
         for (key, change) in broken {

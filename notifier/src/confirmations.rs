@@ -5,12 +5,14 @@
 //! `events` by a sparse index, not from the beginning.
 //!
 //! What an event names by number (site, vaccine, person) comes from a [`Directory`], which the
-//! gateway's view is. What this module deliberately does not do: keep a view of its own, check roles.
+//! gateway's view is. The topic's messages ([`crate::publishing`]) are written by the same
+//! `MessageWriter`. What this module deliberately does not do: keep a view of its own, check roles.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::codec::{DecodeError, EventGroup};
+use domain::view::Catalogue;
 use domain::watermark::EventId;
 use domain::{
     Admission, BookingNumber, Event, LanguageNumber, Millis, PeriodNumber, PersonNumber, Sequence,
@@ -18,16 +20,17 @@ use domain::{
 };
 use journal::{Journal, JournalError, Position, Stream, Visibility};
 use parking_lot::Mutex;
-use serde::Serialize;
 use vault::consumer::ConsumerError;
-use vault::{OpenError, Vault};
+use vault::{Contact, OpenError, Vault};
 
-use crate::calendar::Calendar;
-use crate::text::{LANGUAGE_TAGS, MessageKind};
+use crate::text::{Details, MessageKind};
 
 mod index;
+mod message;
 
 use index::SparseIndex;
+pub(crate) use message::{Content, MessageWriter, open_contact};
+pub use message::{NotAMessage, OpenMessageError, message_id, open_message};
 
 /// Lines that one call gives at most.
 pub const LINES_MAX: usize = 10_000;
@@ -125,21 +128,6 @@ pub struct Reader {
     index: Mutex<SparseIndex>,
 }
 
-#[derive(Serialize)]
-struct Message<'a> {
-    id: &'a str,
-    r#type: &'static str,
-    at: &'a str,
-    period: u16,
-    booking: u32,
-    site: &'a str,
-    slot: u32,
-    starts_at: &'a str,
-    vaccine: &'a str,
-    language: &'static str,
-    contact: Option<&'a str>,
-}
-
 impl Reader {
     /// A reader that knows no place yet: the first call looks from the beginning, unless
     /// [`Reader::note`] has been called meanwhile.
@@ -168,13 +156,22 @@ impl Reader {
     ) -> Result<Page, ConfirmationsError> {
         let through = directory.sequence();
         let found = self.find(after, through, limit.min(LINES_MAX))?;
-        let mut calendar = Calendar::new();
+        let mut writer = MessageWriter::new(Arc::clone(&self.vault));
         for some in found.list.chunks(RESOLVED_AT_ONCE) {
             let with_contact = self.vault.has_consumer();
             let resolved =
                 directory.resolve(some, with_contact).map_err(ConfirmationsError::Directory)?;
             for (confirmation, resolved) in some.iter().zip(&resolved) {
-                self.write(confirmation, resolved, &mut calendar, out)?;
+                let contact = self.contact(resolved)?;
+                let content = Content {
+                    site: &resolved.site,
+                    starts_at: resolved.starts_at,
+                    vaccine: &resolved.vaccine,
+                    language: resolved.language,
+                    contact: contact.as_ref(),
+                };
+                writer.push(confirmation, &content, out)?;
+                out.push(b'\n');
             }
         }
         Ok(Page {
@@ -216,61 +213,13 @@ impl Reader {
         Ok(found)
     }
 
-    fn write(
-        &self,
-        confirmation: &Confirmation,
-        resolved: &Resolved,
-        calendar: &mut Calendar,
-        out: &mut Vec<u8>,
-    ) -> Result<(), ConfirmationsError> {
-        let id = confirmation.id.to_string();
-        let (mut at, mut starts_at) = (String::with_capacity(32), String::with_capacity(32));
-        calendar.push_rfc3339(confirmation.at, &mut at);
-        calendar.push_rfc3339(resolved.starts_at, &mut starts_at);
-        let contact = self.contact(confirmation, resolved, &id)?;
-        let language = LANGUAGE_TAGS.get(usize::from(resolved.language.0));
-        let message = Message {
-            id: &id,
-            r#type: match confirmation.kind {
-                MessageKind::Confirmed => "confirmed",
-                MessageKind::Changed => "changed",
-                MessageKind::Cancelled => "cancelled",
-            },
-            at: &at,
-            period: confirmation.period.0,
-            booking: confirmation.booking.0,
-            site: &resolved.site,
-            slot: confirmation.slot.0,
-            starts_at: &starts_at,
-            vaccine: &resolved.vaccine,
-            language: language.copied().unwrap_or(LANGUAGE_TAGS[0]),
-            contact: contact.as_deref(),
-        };
-        if serde_json::to_writer(&mut *out, &message).is_err() {
-            unreachable!("texts and numbers always make JSON, and a vector takes every byte");
-        }
-        out.push(b'\n');
-        Ok(())
-    }
-
-    fn contact(
-        &self,
-        confirmation: &Confirmation,
-        resolved: &Resolved,
-        id: &str,
-    ) -> Result<Option<String>, ConfirmationsError> {
+    /// What the consumer may know of the person.
+    fn contact(&self, resolved: &Resolved) -> Result<Option<Contact>, ConfirmationsError> {
         let Some(sealed) = resolved.sealed.as_deref().filter(|sealed| !sealed.is_empty()) else {
             return Ok(None);
         };
-        match self.vault.open_contact(&resolved.person_key, sealed) {
-            Ok(contact) => {
-                let sequence = confirmation.id.sequence.0;
-                Ok(self.vault.reseal_for_consumer(&contact, sequence, id)?)
-            }
-            // Damaged data of one person must not stop the stream of all; the notifier counts it.
-            Err(OpenError::Refused) => Ok(None),
-            Err(error @ OpenError::UnknownKey { .. }) => Err(ConfirmationsError::Vault(error)),
-        }
+        message::open_contact(&self.vault, &resolved.person_key, sealed)
+            .map_err(ConfirmationsError::Vault)
     }
 }
 
@@ -278,6 +227,15 @@ impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader").field("index", &*self.index.lock()).finish_non_exhaustive()
     }
+}
+
+/// An event names what no event before it made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("event {event} names {what} {number}, which is not known here")]
+pub(crate) struct UnknownName {
+    pub(crate) event: EventId,
+    pub(crate) what: &'static str,
+    pub(crate) number: u32,
 }
 
 struct Found {
@@ -332,27 +290,33 @@ impl Confirmation {
         Some(Confirmation { id, at, kind, person, period, booking, slot })
     }
 
+    /// What an event names by number.
+    pub(crate) fn details<'a>(&self, catalogue: &'a Catalogue) -> Result<Details<'a>, UnknownName> {
+        let event = self.id;
+        let unknown = |what, number: u32| move || UnknownName { event, what, number };
+        let slot = catalogue.slot(self.slot).ok_or_else(unknown("slot", self.slot.0))?;
+        let site = catalogue.site(slot.site).ok_or_else(unknown("site", slot.site.0))?;
+        let vaccine = catalogue.vaccine_name(slot.vaccine);
+        let vaccine = vaccine.ok_or_else(unknown("vaccine", u32::from(slot.vaccine.0)))?;
+        Ok(Details { site, slot, vaccine, booking: self.booking })
+    }
+
     /// What the message says, from a view; the contact data is left out. A person without an intent
     /// (withdrawn since) is written to in the first language.
     ///
     /// # Errors
     /// In words, when the view does not know what the event names.
     pub fn resolve(&self, view: &View) -> Result<Resolved, String> {
-        let unknown = |what: &str, number: u32| {
-            format!("event {} names {what} {number}, which the view does not know", self.id)
-        };
-        let catalogue = &view.catalogue;
-        let slot = catalogue.slot(self.slot).ok_or_else(|| unknown("slot", self.slot.0))?;
-        let site = catalogue.site(slot.site).ok_or_else(|| unknown("site", slot.site.0))?;
-        let vaccine = catalogue
-            .vaccine_name(slot.vaccine)
-            .ok_or_else(|| unknown("vaccine", u32::from(slot.vaccine.0)))?;
-        let key = view.person_key(self.person).ok_or_else(|| unknown("person", self.person.0))?;
+        let details = self.details(&view.catalogue).map_err(|unknown| unknown.to_string())?;
+        let key = view.person_key(self.person).ok_or_else(|| {
+            let (event, number) = (self.id, self.person.0);
+            UnknownName { event, what: "person", number }.to_string()
+        })?;
         let language = view.intent(self.person).map(|held| held.intent.language);
         Ok(Resolved {
-            site: site.id.clone(),
-            starts_at: slot.starts_at(),
-            vaccine: vaccine.to_owned(),
+            site: details.site.id.clone(),
+            starts_at: details.slot.starts_at(),
+            vaccine: details.vaccine.to_owned(),
             language: language.unwrap_or(LanguageNumber(0)),
             person_key: key.0,
             sealed: None,

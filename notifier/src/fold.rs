@@ -1,8 +1,9 @@
-//! Events in, drafts of texts out: names of sites, slots and vaccines stay in memory, contact data goes
-//! to the disk book.
+//! Events in, drafts of texts or public messages out: names of sites, slots and vaccines stay in memory,
+//! contact data goes to the disk book. Texts and public messages have a fold and a book each, so that
+//! neither waits for the other.
 //!
 //! A row of the book is the person's key (16 bytes, from the event that numbered them) and then the
-//! sealed contact data, if they have any. A draft is written to the contact data as it stood when its
+//! sealed contact data, if they have any. A draft is written with the contact data as it stood when its
 //! event happened: changes wait in memory until every draft before them is settled, then go to the
 //! book in one batch with its watermark.
 //!
@@ -13,38 +14,28 @@ use std::collections::{HashMap, VecDeque};
 use domain::codec::{DecodeError, EventGroup};
 use domain::view::Catalogue;
 use domain::watermark::EventId;
-use domain::{
-    Admission, BookingNumber, Event, Millis, PersonKey, PersonNumber, Sequence, SlotNumber,
-    Watermark,
-};
+use domain::{Admission, Event, Millis, PersonKey, PersonNumber, Sequence, Watermark};
 use vault::contacts::{BookError, ContactBook};
 
-use crate::text::MessageKind;
+use crate::confirmations::Confirmation;
 
 /// Bytes of a person's key, in front of a row.
-pub(crate) const KEY_BYTES: usize = 16;
+const KEY_BYTES: usize = 16;
 
-/// A text that is owed.
+/// A text or a public message that is owed.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
-    /// The event it tells of.
-    pub(crate) id: EventId,
-    /// When that happened.
-    pub(crate) at: Millis,
-    pub(crate) kind: MessageKind,
-    pub(crate) person: PersonNumber,
-    pub(crate) booking: BookingNumber,
-    /// The slot held from now on, or given up.
-    pub(crate) slot: SlotNumber,
+    /// What it tells of.
+    pub(crate) what: Confirmation,
     /// The person's row, if it is newer than the book's.
-    pub(crate) row: Option<Vec<u8>>,
+    row: Option<Vec<u8>>,
 }
 
 /// What the events say so far.
 #[derive(Debug)]
 pub(crate) struct Fold {
     pub(crate) catalogue: Catalogue,
-    /// Texts owed, in order.
+    /// What is owed, in order.
     pub(crate) drafts: VecDeque<Draft>,
     watermark: Watermark,
     /// Rows newer than the book's.
@@ -116,24 +107,16 @@ impl Fold {
         is_new_to_book: bool,
         is_owed: impl Fn(EventId) -> bool,
     ) -> Result<(), FoldError> {
-        let (kind, person, booking, slot) = match *event {
-            Event::Confirmed { person, booking, slot, .. } => {
-                (MessageKind::Confirmed, person, booking, slot)
-            }
-            // The slot they hold already: nothing changed, and no text is owed.
-            Event::Changed { from, to, .. } if from == to => return Ok(()),
-            Event::Changed { person, booking, to, .. } => {
-                (MessageKind::Changed, person, booking, to)
-            }
-            Event::Cancelled { person, booking, slot, .. } => {
-                (MessageKind::Cancelled, person, booking, slot)
-            }
-            _ if is_new_to_book => return self.other(id, event, book),
-            _ => return self.offer(id, event),
+        let Some(what) = Confirmation::of(id, at, event) else {
+            return if is_new_to_book {
+                self.other(id, event, book)
+            } else {
+                self.offer(id, event)
+            };
         };
         if is_owed(id) {
-            let row = self.rows.get(&person.0).cloned();
-            self.drafts.push_back(Draft { id, at, kind, person, booking, slot, row });
+            let row = self.rows.get(&what.person.0).cloned();
+            self.drafts.push_back(Draft { what, row });
         }
         Ok(())
     }
@@ -191,6 +174,13 @@ impl Fold {
         Ok(())
     }
 
+    /// Leaves out what is not owed any more.
+    pub(crate) fn forget(&mut self, is_owed: impl Fn(EventId) -> bool) {
+        while self.drafts.front().is_some_and(|draft| !is_owed(draft.what.id)) {
+            self.drafts.pop_front();
+        }
+    }
+
     /// Rows that wait for the book.
     pub(crate) fn rows_waiting(&self) -> usize {
         self.rows.len()
@@ -204,4 +194,30 @@ impl Fold {
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
+}
+
+/// Shows the row of each draft's person as it stood when its event happened, in no certain order.
+/// `keep_rows` was not called since the first of them was made.
+pub(crate) fn visit_rows(
+    drafts: &[&Draft],
+    book: &ContactBook,
+    mut show: impl FnMut(usize, Option<&[u8]>),
+) -> Result<(), BookError> {
+    // Sorted look-ups share the store's blocks.
+    let mut stored: Vec<usize> =
+        (0..drafts.len()).filter(|place| drafts[*place].row.is_none()).collect();
+    stored.sort_unstable_by_key(|place| drafts[*place].what.person);
+    let numbers: Vec<u32> = stored.iter().map(|place| drafts[*place].what.person.0).collect();
+    book.visit_many(&numbers, |place, row| show(stored[place], row))?;
+    for (place, draft) in drafts.iter().enumerate() {
+        if let Some(row) = &draft.row {
+            show(place, Some(row));
+        }
+    }
+    Ok(())
+}
+
+/// The person's key and their sealed contact data; `None` when they have none.
+pub(crate) fn contact_of(row: Option<&[u8]>) -> Option<(&[u8; KEY_BYTES], &[u8])> {
+    row?.split_first_chunk::<KEY_BYTES>().filter(|(_, sealed)| !sealed.is_empty())
 }

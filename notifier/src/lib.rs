@@ -14,7 +14,8 @@
 //! Those are counted and shown ([`NotifierStatus`]). A text's reference is the id of its event, so a
 //! provider that knows references will not repeat it even then.
 //!
-//! [`confirmations`] turns the same events into the public messages for outside systems.
+//! [`confirmations`] turns the same events into the public messages for outside systems, and
+//! [`publishing`] writes them to a topic where there is one.
 //!
 //! What this crate deliberately does not do: decide anything, write to `events`, or keep anybody's
 //! number in plain on disk (the [`FileOutbox`] does, which is why it must be allowed by name).
@@ -27,9 +28,11 @@ mod fold;
 mod ledger;
 mod outbox;
 mod provider;
+pub mod publishing;
 mod sending;
 mod status;
 mod text;
+mod watch;
 mod worker;
 
 pub use config::NotifierConfig;

@@ -9,8 +9,13 @@
 //! which a look-up finds, and at most one torn line at the end, which is cut at the next opening. So a
 //! look-up answers exactly, also after a crash.
 //!
+//! One process alone may have an outbox open, or several share it ([`FileOutbox::open_shared`]): then the
+//! notifier of the highest epoch writes, and looks up what any of them has written.
+//!
 //! The texts stand here in plain: outside the data directory, readable by the owner alone, and only
 //! where `sms.plaintext_outbox = true`. What this file deliberately does not do: delete anything.
+
+mod tenure;
 
 use std::collections::HashSet;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -23,6 +28,7 @@ use serde::Serialize;
 
 use crate::calendar::Calendar;
 use crate::provider::{Accepted, LookUp, SendError, Sms, SmsProvider};
+use tenure::Held;
 
 /// How the outbox is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,14 +62,18 @@ pub enum OutboxError {
 pub struct FileOutbox {
     folder: PathBuf,
     options: OutboxOptions,
-    /// The lock on the folder, held as long as the outbox is open.
+    /// The folder, whose lock is held as long as the outbox is open, or for each write of a shared one.
     lock: File,
+    /// Other processes may have it open too.
+    is_shared: bool,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
     file: File,
+    /// The epoch for which a shared outbox was taken over; 0 before.
+    epoch: u64,
     /// Bytes in all files before this one.
     start: u64,
     /// Bytes in this file.
@@ -118,37 +128,83 @@ impl FileOutbox {
         folder: impl AsRef<Path>,
         options: OutboxOptions,
     ) -> Result<FileOutbox, OutboxError> {
-        let folder = folder.as_ref().to_path_buf();
-        create_private_folder(&folder)?;
-        let lock = File::open(&folder).map_err(|cause| failure("open", &folder, cause))?;
+        let folder = folder.as_ref();
+        create_private_folder(folder)?;
+        let lock = File::open(folder).map_err(|cause| failure("open", folder, cause))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {
                 return Err(OutboxError::Locked(folder.display().to_string()));
             }
             Err(std::fs::TryLockError::Error(cause)) => {
-                return Err(failure("lock", &folder, cause));
+                return Err(failure("lock", folder, cause));
             }
         }
-        let start = starts(&folder)?.last().copied().unwrap_or(0);
-        let path = file_path(&folder, start);
-        let mut file = open_file(&path)?;
-        let length = cut_torn_line(&mut file, &path)?;
-        if options.sync {
-            file.sync_all().map_err(|cause| failure("sync", &path, cause))?;
-            lock.sync_all().map_err(|cause| failure("sync", &folder, cause))?;
-        }
+        let outbox = FileOutbox::begin(folder, options, lock, false)?;
+        outbox.catch_up(&mut outbox.state.lock())?;
+        Ok(outbox)
+    }
+
+    /// Opens an outbox that the notifiers of one installation share, or begins one. Nothing can be sent
+    /// or looked up before [`SmsProvider::take_over`].
+    ///
+    /// # Errors
+    /// When a file call fails.
+    pub fn open_shared(folder: impl AsRef<Path>) -> Result<FileOutbox, OutboxError> {
+        let folder = folder.as_ref();
+        create_private_folder(folder)?;
+        let lock = File::open(folder).map_err(|cause| failure("open", folder, cause))?;
+        FileOutbox::begin(folder, OutboxOptions::default(), lock, true)
+    }
+
+    fn begin(
+        folder: &Path,
+        options: OutboxOptions,
+        lock: File,
+        is_shared: bool,
+    ) -> Result<FileOutbox, OutboxError> {
+        let start = starts(folder)?.last().copied().unwrap_or(0);
         let state = State {
-            file,
+            file: open_file(&file_path(folder, start))?,
+            epoch: 0,
             start,
-            length,
+            length: 0,
             buffer: Vec::new(),
             calendar: Calendar::new(),
             at: (Millis(i64::MIN), String::new()),
             failed: None,
             index: None,
         };
-        Ok(FileOutbox { folder, options, lock, state: Mutex::new(state) })
+        let folder = folder.to_path_buf();
+        Ok(FileOutbox { folder, options, lock, is_shared, state: Mutex::new(state) })
+    }
+
+    /// Stands at the end of what was written by anyone. To be called under the lock.
+    fn catch_up(&self, state: &mut State) -> Result<(), OutboxError> {
+        let start = starts(&self.folder)?.last().copied().unwrap_or(0);
+        let path = file_path(&self.folder, start);
+        let mut file = open_file(&path)?;
+        let length = cut_torn_line(&mut file, &path)?;
+        if self.options.sync {
+            file.sync_all().map_err(|cause| failure("sync", &path, cause))?;
+            self.lock.sync_all().map_err(|cause| failure("sync", &self.folder, cause))?;
+        }
+        (state.file, state.start, state.length) = (file, start, length);
+        state.index = None;
+        Ok(())
+    }
+
+    /// The right to write for one batch: nothing where this process has the outbox alone.
+    fn hold(&self, state: &State) -> Result<Option<Held<'_>>, SendError> {
+        if !self.is_shared {
+            return Ok(None);
+        }
+        let held = tenure::hold(&self.lock)?;
+        let found = tenure::epoch(&self.folder, &held)?;
+        if state.epoch == 0 || found != state.epoch {
+            return Err(tenure::unavailable(format!("epoch {found} writes here now")));
+        }
+        Ok(Some(held))
     }
 
     /// Writes the buffered lines as one piece.
@@ -156,6 +212,7 @@ impl FileOutbox {
         if let Some(why) = &state.failed {
             return Err(SendError::Unavailable(why.clone()));
         }
+        let _held = self.hold(state)?;
         if state.length >= self.options.file_bytes_max
             && let Err(error) = self.begin_next_file(state)
         {
@@ -246,6 +303,18 @@ impl State {
 impl SmsProvider for FileOutbox {
     fn name(&self) -> &'static str {
         "outbox"
+    }
+
+    fn take_over(&self, epoch: u64) -> Result<(), SendError> {
+        let mut state = self.state.lock();
+        if !self.is_shared || state.epoch == epoch {
+            return Ok(());
+        }
+        let held = tenure::hold(&self.lock)?;
+        tenure::begin(&self.folder, &self.lock, &held, epoch)?;
+        self.catch_up(&mut state).map_err(|error| tenure::unavailable(error.to_string()))?;
+        state.epoch = epoch;
+        Ok(())
     }
 
     fn send(&self, sms: &Sms<'_>) -> Result<Accepted, SendError> {
@@ -362,138 +431,4 @@ fn reference_of(line: &[u8]) -> Option<&str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
-mod tests {
-    use super::*;
-    use crate::provider::Phone;
-
-    fn sms<'a>(reference: &'a str, to: &'a Phone) -> Sms<'a> {
-        Sms { reference, to, at: Millis(1_795_392_000_000), text: "預約成功 \"9\"\n" }
-    }
-
-    fn phone() -> Phone {
-        Phone::new("0912345678").unwrap()
-    }
-
-    fn lines(folder: &Path) -> Vec<String> {
-        let texts = starts(folder)
-            .unwrap()
-            .into_iter()
-            .map(|start| std::fs::read_to_string(file_path(folder, start)).unwrap());
-        texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
-    }
-
-    #[test]
-    fn a_text_stands_in_the_outbox_as_it_was_sent() {
-        let folder = tempfile::tempdir().unwrap();
-        let outbox = FileOutbox::open(folder.path().join("outbox")).unwrap();
-        outbox.send(&sms("0-1-0", &phone())).unwrap();
-        let lines = lines(&folder.path().join("outbox"));
-        let read: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
-        let expected = serde_json::json!({
-            "reference": "0-1-0", "at": "2026-11-23T08:00:00+08:00", "to": "0912345678",
-            "text": "預約成功 \"9\"\n"
-        });
-        assert_eq!((lines.len(), read), (1, expected));
-    }
-
-    #[test]
-    fn lookups_are_exact_from_their_mark_on_also_after_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        // Small files, so that the lines lie in several.
-        let options = OutboxOptions { sync: false, file_bytes_max: 300 };
-        let mut marks = Vec::new();
-        for round in 0..5 {
-            let outbox = FileOutbox::open_with(folder.path(), options).unwrap();
-            marks.push(outbox.mark());
-            let references: Vec<String> = (0..4).map(|text| format!("0-{round}-{text}")).collect();
-            let to = phone();
-            let batch: Vec<Sms<'_>> = references.iter().map(|name| sms(name, &to)).collect();
-            let mut answers = Vec::new();
-            outbox.send_many(&batch, &mut answers);
-            assert_eq!(answers, vec![Ok(Accepted); 4]);
-            for (since, mark) in marks.iter().enumerate() {
-                for asked in 0..=round {
-                    let known = outbox.lookup(&format!("0-{asked}-3"), *mark).unwrap();
-                    let expected = asked >= since;
-                    assert_eq!(known == LookUp::Accepted, expected, "{asked} since {since}");
-                }
-            }
-            assert_eq!(outbox.lookup("0-9-9", 0), Ok(LookUp::NeverArrived));
-        }
-        assert!(starts(folder.path()).unwrap().len() > 2);
-        assert_eq!(lines(folder.path()).len(), 20);
-    }
-
-    #[test]
-    fn a_line_torn_at_any_byte_is_cut_and_was_never_sent() {
-        let whole = {
-            let folder = tempfile::tempdir().unwrap();
-            let outbox = FileOutbox::open(folder.path()).unwrap();
-            outbox.send(&sms("0-1-0", &phone())).unwrap();
-            outbox.send(&sms("0-2-0", &phone())).unwrap();
-            std::fs::read(file_path(folder.path(), 0)).unwrap()
-        };
-        let first_line = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
-        let options = OutboxOptions { sync: false, ..OutboxOptions::default() };
-        for length in 0..=whole.len() {
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::write(file_path(folder.path(), 0), &whole[..length]).unwrap();
-            let outbox = FileOutbox::open_with(folder.path(), options).unwrap();
-            let first = outbox.lookup("0-1-0", 0).unwrap() == LookUp::Accepted;
-            let second = outbox.lookup("0-2-0", 0).unwrap() == LookUp::Accepted;
-            assert_eq!((first, second), (length >= first_line, length == whole.len()), "{length}");
-            outbox.send(&sms("0-3-0", &phone())).unwrap();
-            let expected = 1 + usize::from(first) + usize::from(second);
-            let lines = lines(folder.path());
-            assert_eq!(lines.len(), expected, "{length}");
-            for line in lines {
-                assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");
-            }
-        }
-    }
-
-    #[test]
-    fn two_processes_cannot_write_one_outbox() {
-        let folder = tempfile::tempdir().unwrap();
-        let outbox = FileOutbox::open(folder.path()).unwrap();
-        assert!(matches!(FileOutbox::open(folder.path()), Err(OutboxError::Locked(_))));
-        drop(outbox);
-        assert!(FileOutbox::open(folder.path()).is_ok());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn only_the_owner_can_read_the_texts() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("outbox");
-        let outbox = FileOutbox::open(&path).unwrap();
-        outbox.send(&sms("0-1-0", &phone())).unwrap();
-        for path in [path.clone(), file_path(&path, 0)] {
-            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-            assert_eq!(mode & 0o077, 0, "{path:?}");
-        }
-    }
-
-    #[test]
-    fn a_write_that_fails_is_taken_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let outbox = FileOutbox::open(folder.path()).unwrap();
-        outbox.send(&sms("0-1-0", &phone())).unwrap();
-        // A file opened for reading takes no write, like a full disk.
-        let readable = File::open(file_path(folder.path(), 0)).unwrap();
-        let writable = std::mem::replace(&mut outbox.state.lock().file, readable);
-        let refused = outbox.send(&sms("0-2-0", &phone()));
-        // Taking back also fails on that file: then the fate is unknown and nothing more is taken.
-        assert!(matches!(refused, Err(SendError::Unknown(_))), "{refused:?}");
-        outbox.state.lock().file = writable;
-        let refused = outbox.send(&sms("0-3-0", &phone()));
-        assert!(matches!(refused, Err(SendError::Unavailable(_))), "{refused:?}");
-        assert!(outbox.lookup("0-2-0", 0).is_err());
-        drop(outbox);
-        let outbox = FileOutbox::open(folder.path()).unwrap();
-        assert_eq!(outbox.lookup("0-1-0", 0), Ok(LookUp::Accepted));
-        assert_eq!(outbox.lookup("0-2-0", 0), Ok(LookUp::NeverArrived));
-    }
-}
+mod tests;

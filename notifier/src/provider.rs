@@ -59,6 +59,18 @@ pub trait SmsProvider: Send {
     /// For logs and metrics.
     fn name(&self) -> &'static str;
 
+    /// The notifier of this epoch begins to send, or goes on. Whatever an earlier notifier hands over
+    /// from now on is not taken; without that, one that was paused in the middle of a batch might send
+    /// what its successor has looked up and not found. Asked before every batch, so it must be quick
+    /// when nothing changed. Providers that cannot tell notifiers apart leave it out: they are protected
+    /// by look-ups alone.
+    ///
+    /// # Errors
+    /// [`SendError::Unavailable`] when a later epoch has begun, or the provider cannot be asked now.
+    fn take_over(&self, _epoch: u64) -> Result<(), SendError> {
+        Ok(())
+    }
+
     /// Hands over one text. `Ok` means that the provider answers for it also after a crash of either
     /// side.
     ///

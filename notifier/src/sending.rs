@@ -7,15 +7,15 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use domain::{Millis, SiteNumber, SlotNumber};
+use domain::Millis;
 use vault::contacts::ContactBook;
 use vault::{OpenError, Vault};
 
 use crate::config::NotifierConfig;
 use crate::deliveries::DeliveryState;
-use crate::fold::{Draft, Fold, KEY_BYTES};
+use crate::fold::{Draft, Fold, contact_of, visit_rows};
 use crate::provider::{LookUp, Phone, SendError, Sms, SmsProvider};
-use crate::text::{Details, Texts};
+use crate::text::Texts;
 use crate::worker::NotifierError;
 
 /// A wait is cut into pieces so that a stop is noticed.
@@ -77,22 +77,12 @@ impl Letters {
             buffer: String::with_capacity(drafts.len() * 384),
             letters: Vec::with_capacity(drafts.len()),
         };
-        // Sorted look-ups share the store's blocks.
-        let mut stored: Vec<usize> =
-            (0..drafts.len()).filter(|place| drafts[*place].row.is_none()).collect();
-        stored.sort_unstable_by_key(|place| drafts[*place].person);
-        let numbers: Vec<u32> = stored.iter().map(|place| drafts[*place].person.0).collect();
         let mut reached: Vec<Result<(Phone, u8), DeliveryState>> =
             vec![Err(DeliveryState::NoContact); drafts.len()];
         let mut missing_key = None;
-        book.visit_many(&numbers, |place, row| {
-            reached[stored[place]] = reach(row, vault, &mut missing_key);
+        visit_rows(drafts, book, |place, row| {
+            reached[place] = reach(row, vault, &mut missing_key);
         })?;
-        for (place, draft) in drafts.iter().enumerate() {
-            if let Some(row) = &draft.row {
-                reached[place] = reach(Some(row), vault, &mut missing_key);
-            }
-        }
         if let Some(error) = missing_key {
             // Not the person's fault: the texts wait until the key is back.
             return Err(NotifierError::Vault(error));
@@ -115,16 +105,16 @@ impl Letters {
         let begin = self.buffer.len();
         self.buffer.push_str(prefix);
         // Writing to a String cannot fail.
-        let _ = write!(self.buffer, "{}", draft.id);
+        let _ = write!(self.buffer, "{}", draft.what.id);
         let middle = self.buffer.len();
         if let Ok((_, language)) = reached {
-            let details = details(draft, fold)?;
-            texts.push(draft.kind, language, &details, &mut self.buffer);
+            let details = draft.what.details(&fold.catalogue)?;
+            texts.push(draft.what.kind, language, &details, &mut self.buffer);
         }
         self.letters.push(Letter {
             reference: begin..middle,
             text: middle..self.buffer.len(),
-            at: draft.at,
+            at: draft.what.at,
             to: reached.map(|(phone, _)| phone),
         });
         Ok(())
@@ -284,10 +274,7 @@ fn reach(
     vault: &Vault,
     missing_key: &mut Option<OpenError>,
 ) -> Result<(Phone, u8), DeliveryState> {
-    let (key, sealed) = row
-        .and_then(|row| row.split_first_chunk::<KEY_BYTES>())
-        .filter(|(_, sealed)| !sealed.is_empty())
-        .ok_or(DeliveryState::NoContact)?;
+    let (key, sealed) = contact_of(row).ok_or(DeliveryState::NoContact)?;
     let reached = vault.open_reach(key, sealed, |phone, language| {
         Phone::new(phone).map(|phone| (phone, language)).ok_or(DeliveryState::NoPhone)
     });
@@ -297,21 +284,6 @@ fn reach(
         }
         Err(DeliveryState::UnreadableContact)
     })
-}
-
-fn details<'a>(draft: &Draft, fold: &'a Fold) -> Result<Details<'a>, NotifierError> {
-    let unknown = |what: &'static str, number: u32| NotifierError::Unknown {
-        event: draft.id.to_string(),
-        what,
-        number,
-    };
-    let SlotNumber(number) = draft.slot;
-    let slot = fold.catalogue.slot(draft.slot).ok_or_else(|| unknown("slot", number))?;
-    let SiteNumber(number) = slot.site;
-    let site = fold.catalogue.site(slot.site).ok_or_else(|| unknown("site", number))?;
-    let vaccine = fold.catalogue.vaccine_name(slot.vaccine);
-    let vaccine = vaccine.ok_or_else(|| unknown("vaccine", u32::from(slot.vaccine.0)))?;
-    Ok(Details { site, slot, vaccine, booking: draft.booking })
 }
 
 /// Waits; false when a stop was asked for.

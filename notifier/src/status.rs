@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use crate::deliveries::DeliveryState;
 use crate::fold::Fold;
 use crate::ledger::Ledger;
+use crate::publishing::PublishingStatus;
 
 /// What the notifier is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,7 @@ pub struct NotifierStatus {
     counts: [AtomicU64; DeliveryState::ALL.len()],
     failure: Mutex<Option<String>>,
     trouble: Mutex<Option<String>>,
+    publishing: PublishingStatus,
 }
 
 impl NotifierStatus {
@@ -77,6 +79,11 @@ impl NotifierStatus {
     /// Texts owed and not settled, as far as it has read.
     pub fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Acquire)
+    }
+
+    /// The same of the public topic.
+    pub fn publishing(&self) -> &PublishingStatus {
+        &self.publishing
     }
 
     /// Texts that ended in this state, since the beginning of the journal.

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::watermark::EventId;
 use domain::{Millis, codec::DecodeError};
@@ -18,20 +18,16 @@ use vault::contacts::{BookError, ContactBook};
 use vault::{OpenError, Vault};
 
 use crate::config::NotifierConfig;
-use crate::deliveries::{
-    DeliveryDecodeError, DeliveryRecord, Intents, Results, decode_delivery, encode_delivery,
-};
+use crate::confirmations::UnknownName;
+use crate::deliveries::{DeliveryDecodeError, DeliveryRecord, Intents, Results, encode_delivery};
 use crate::fold::{Draft, Fold, FoldError};
-use crate::ledger::Ledger;
 use crate::provider::SmsProvider;
+use crate::publishing::{ConfirmationTopic, Publisher};
 use crate::sending::{Errand, Errands, Letters, pause};
 use crate::status::{NotifierPhase, NotifierStatus};
 use crate::text::{Texts, TextsError};
+use crate::watch::Watch;
 
-/// How long one look for a record just written waits.
-const READ_BACK_POLL_MS: u64 = 200;
-/// How long a record just written may take to be read back.
-const READ_BACK_MS_MAX: u64 = 10_000;
 /// The book's folder under the notifier's.
 const BOOK_FOLDER: &str = "contacts";
 
@@ -43,6 +39,7 @@ pub struct Notifier {
     book: ContactBook,
     provider: Box<dyn SmsProvider>,
     texts: Texts,
+    publisher: Option<Publisher>,
     status: Arc<NotifierStatus>,
     /// Tells this run from every other.
     instance: [u8; 16],
@@ -101,6 +98,13 @@ pub enum NotifierError {
     NotReadBack,
 }
 
+impl From<UnknownName> for NotifierError {
+    fn from(unknown: UnknownName) -> NotifierError {
+        let UnknownName { event, what, number } = unknown;
+        NotifierError::Unknown { event: event.to_string(), what, number }
+    }
+}
+
 impl From<FoldError> for NotifierError {
     fn from(error: FoldError) -> NotifierError {
         match error {
@@ -113,12 +117,9 @@ impl From<FoldError> for NotifierError {
 
 /// The streams as far as they were read.
 struct Session {
-    deliveries: Box<dyn Reader>,
+    deliveries: Watch,
     events: Box<dyn Reader>,
-    ledger: Ledger,
     fold: Fold,
-    /// When the active notifier was last heard of.
-    heard_at: Instant,
 }
 
 impl Notifier {
@@ -147,10 +148,26 @@ impl Notifier {
             book,
             provider,
             texts: Texts::read()?,
+            publisher: None,
             status: Arc::new(NotifierStatus::default()),
             instance: rand::random(),
             now: Box::new(system_time),
         })
+    }
+
+    /// Also publishes confirmations to this topic, on a thread of its own, while this notifier is the
+    /// active one. Without it nothing is published.
+    pub fn publish_to(mut self, topic: Box<dyn ConfirmationTopic>) -> Notifier {
+        self.publisher = Some(Publisher::new(
+            self.config.clone(),
+            Arc::clone(&self.journal),
+            Arc::clone(&self.vault),
+            topic,
+            Arc::clone(&self.status),
+            self.instance,
+            system_time,
+        ));
+        self
     }
 
     /// Live figures; stays valid after the end.
@@ -163,7 +180,10 @@ impl Notifier {
     /// # Errors
     /// When it cannot go on; [`NotifierStatus::failure`] says the same.
     pub fn run(mut self, stop: &AtomicBool) -> Result<(), NotifierError> {
-        let ended = self.run_inner(stop);
+        let ended = match self.publisher.take() {
+            Some(publisher) => publisher.run_beside(|| self.run_inner(stop)),
+            None => self.run_inner(stop),
+        };
         match &ended {
             Ok(()) => self.status.enter(NotifierPhase::Stopped),
             Err(error) => self.status.fail(error.to_string()),
@@ -184,25 +204,17 @@ impl Notifier {
 
     /// Reads the deliveries from their beginning, and opens the events at theirs.
     fn begin(&self) -> Result<Session, NotifierError> {
-        let reader = |stream| self.journal.reader(stream, Position::START, Visibility::Durable);
-        let mut session = Session {
-            deliveries: reader(Stream::Deliveries)?,
-            events: reader(Stream::Events)?,
-            ledger: Ledger::default(),
-            fold: Fold::new(),
-            heard_at: Instant::now(),
-        };
-        let end = self.journal.durable_end(Stream::Deliveries)?;
-        session.read_deliveries_to(end)?;
-        self.status.show(&session.ledger);
-        Ok(session)
+        let deliveries = Watch::open(&*self.journal)?;
+        let events = self.journal.reader(Stream::Events, Position::START, Visibility::Durable)?;
+        self.status.show(deliveries.ledger());
+        Ok(Session { deliveries, events, fold: Fold::new() })
     }
 
     /// Once around: the epoch, the events, the texts they ask for.
     fn turn(&mut self, session: &mut Session, stop: &AtomicBool) -> Result<(), NotifierError> {
-        session.read_deliveries()?;
+        session.deliveries.read()?;
         self.take_epoch(session)?;
-        let active = session.ledger.is_owned_by(&self.instance);
+        let active = session.deliveries.ledger().is_owned_by(&self.instance);
         self.status.enter(if active { NotifierPhase::Active } else { NotifierPhase::Standby });
 
         let came = self.read_events(session, Duration::from_millis(self.config.poll_ms))?;
@@ -213,11 +225,12 @@ impl Notifier {
         }
         if !active {
             if !came && self.is_full(session) {
-                session.read_delivery_group(Duration::from_millis(self.config.poll_ms))?;
+                session.deliveries.read_group(Duration::from_millis(self.config.poll_ms))?;
             }
             // What the active notifier settles need not be kept.
-            session.forget_settled();
-        } else if !session.fold.drafts.is_empty() {
+            let Session { deliveries, fold, .. } = session;
+            fold.forget(|id| deliveries.ledger().is_owed(id));
+        } else if !session.fold.drafts.is_empty() && self.has_provider(session) {
             self.settle(session, stop)?;
         } else if !self.config.exclusive {
             self.beat(session)?;
@@ -230,16 +243,25 @@ impl Notifier {
     /// Begins an epoch where that is due: at once when nobody else can be there, else after the active
     /// notifier has been silent for long enough.
     fn take_epoch(&self, session: &mut Session) -> Result<(), NotifierError> {
-        if session.ledger.is_owned_by(&self.instance) {
+        if session.deliveries.ledger().is_owned_by(&self.instance) {
             return Ok(());
         }
-        let silent = session.heard_at.elapsed() >= Duration::from_millis(self.config.takeover_ms);
-        if self.config.exclusive || session.ledger.epoch() == 0 || silent {
-            let epoch = session.ledger.epoch() + 1;
+        let silent = session.deliveries.silence() >= Duration::from_millis(self.config.takeover_ms);
+        if self.config.exclusive || session.deliveries.ledger().epoch() == 0 || silent {
+            let epoch = session.deliveries.ledger().epoch() + 1;
             tracing::info!(epoch, "notifier: takes over");
             self.append(session, &DeliveryRecord::Epoch { epoch, notifier: self.instance })?;
         }
         Ok(())
+    }
+
+    /// Takes the provider over from whoever was active before; false while that cannot be done.
+    fn has_provider(&self, session: &Session) -> bool {
+        let taken = self.provider.take_over(session.deliveries.ledger().epoch());
+        if let Err(error) = &taken {
+            self.status.set_trouble(Some(error.to_string()));
+        }
+        taken.is_ok()
     }
 
     /// Reads events until there are none, or enough to do. True when any came.
@@ -247,10 +269,10 @@ impl Notifier {
         let mut wait = wait;
         let mut came = false;
         while !self.is_full(session) {
-            let Session { events, fold, ledger, .. } = session;
+            let Session { events, fold, deliveries } = session;
             let Some(group) = events.poll(wait)? else { break };
             for record in group.records.iter() {
-                fold.absorb(record, &self.book, |id| ledger.is_owed(id))?;
+                fold.absorb(record, &self.book, |id| deliveries.ledger().is_owed(id))?;
             }
             came = true;
             wait = Duration::ZERO;
@@ -260,7 +282,8 @@ impl Notifier {
 
     /// True when there is enough to do: a batch of drafts (at least the one under way), or of rows.
     fn is_full(&self, session: &Session) -> bool {
-        let pending = session.ledger.pending().map_or(0, |pending| pending.events.len());
+        let pending =
+            session.deliveries.ledger().pending().map_or(0, |pending| pending.events.len());
         session.fold.drafts.len() >= self.config.batch_messages_max.max(pending)
             || session.fold.rows_waiting() >= self.config.contact_rows_max
     }
@@ -268,7 +291,7 @@ impl Notifier {
     /// Sends the drafts, batch by batch, until none is left, a stop is asked for or the epoch is lost.
     fn settle(&mut self, session: &mut Session, stop: &AtomicBool) -> Result<(), NotifierError> {
         while !session.fold.drafts.is_empty() && !stop.load(Ordering::Acquire) {
-            let begun = match session.ledger.pending() {
+            let begun = match session.deliveries.ledger().pending() {
                 Some(pending) if pending.events.len() > session.fold.drafts.len() => {
                     // The rest of the batch is still to be read.
                     return Ok(());
@@ -290,12 +313,13 @@ impl Notifier {
     fn intend(&self, session: &mut Session) -> Result<bool, NotifierError> {
         let batch = session.fold.drafts.len().min(self.config.batch_messages_max);
         let events: Vec<EventId> =
-            session.fold.drafts.iter().take(batch).map(|draft| draft.id).collect();
-        let epoch = session.ledger.epoch();
+            session.fold.drafts.iter().take(batch).map(|draft| draft.what.id).collect();
+        let epoch = session.deliveries.ledger().epoch();
         let mark = self.provider.mark();
         let intents = Intents { epoch, mark, events };
         self.append(session, &DeliveryRecord::Intents(intents.clone()))?;
-        Ok(session.ledger.is_owned_by(&self.instance) && session.ledger.pending() == Some(&intents))
+        Ok(session.deliveries.ledger().is_owned_by(&self.instance)
+            && session.deliveries.ledger().pending() == Some(&intents))
     }
 
     /// Sends the batch that is recorded, and records what became of it. False when it was interrupted.
@@ -305,17 +329,19 @@ impl Notifier {
         begun: Option<u64>,
         stop: &AtomicBool,
     ) -> Result<bool, NotifierError> {
-        let Some(intents) = session.ledger.pending().cloned() else { return Ok(false) };
+        let Some(intents) = session.deliveries.ledger().pending().cloned() else {
+            return Ok(false);
+        };
         let drafts: Vec<&Draft> = session.fold.drafts.iter().take(intents.events.len()).collect();
         for (draft, event) in drafts.iter().zip(&intents.events) {
-            if draft.id != *event {
+            if draft.what.id != *event {
                 return Err(NotifierError::OtherEvents {
                     deliveries: event.to_string(),
-                    events: draft.id.to_string(),
+                    events: draft.what.id.to_string(),
                 });
             }
         }
-        let oldest = drafts.first().map_or(Millis(0), |draft| draft.at);
+        let oldest = drafts.first().map_or(Millis(0), |draft| draft.what.at);
         let letters = Letters::write(
             &drafts,
             &session.fold,
@@ -334,14 +360,14 @@ impl Notifier {
         };
         let sent = letters.send(&errand, begun, &mut || self.may_send(session))?;
         let Errands::Done(states) = sent else { return Ok(false) };
-        let (count, epoch) = (intents.events.len(), session.ledger.epoch());
+        let (count, epoch) = (intents.events.len(), session.deliveries.ledger().epoch());
         let through = *intents.events.last().ok_or(NotifierError::NotReadBack)?;
         self.append(session, &DeliveryRecord::Results(Results { epoch, through, states }))?;
-        if session.ledger.settled() != Some(through) {
+        if session.deliveries.ledger().settled() != Some(through) {
             return Ok(false);
         }
         session.fold.drafts.drain(..count);
-        self.status.show(&session.ledger);
+        self.status.show(session.deliveries.ledger());
         self.status.record_delay((self.now)().0 - oldest.0);
         Ok(true)
     }
@@ -352,16 +378,17 @@ impl Notifier {
         if self.config.exclusive {
             return Ok(true);
         }
-        session.read_deliveries()?;
+        session.deliveries.read()?;
         self.beat(session)?;
-        Ok(session.ledger.is_owned_by(&self.instance))
+        Ok(session.deliveries.ledger().is_owned_by(&self.instance))
     }
 
     /// Shows that this notifier is there, if it has not written for a while.
     fn beat(&self, session: &mut Session) -> Result<(), NotifierError> {
-        let due = session.heard_at.elapsed() >= Duration::from_millis(self.config.takeover_ms) / 4;
-        if due && session.ledger.is_owned_by(&self.instance) {
-            let epoch = session.ledger.epoch();
+        let due =
+            session.deliveries.silence() >= Duration::from_millis(self.config.takeover_ms) / 4;
+        if due && session.deliveries.ledger().is_owned_by(&self.instance) {
+            let epoch = session.deliveries.ledger().epoch();
             self.append(session, &DeliveryRecord::Beat { epoch })?;
         }
         Ok(())
@@ -371,44 +398,7 @@ impl Notifier {
     fn append(&self, session: &mut Session, record: &DeliveryRecord) -> Result<(), NotifierError> {
         let bytes = encode_delivery(record);
         let appended = self.journal.append(Stream::Deliveries, &[&bytes])?;
-        session.read_deliveries_to(appended.next)
-    }
-}
-
-impl Session {
-    /// Takes in what has come.
-    fn read_deliveries(&mut self) -> Result<(), NotifierError> {
-        while self.read_delivery_group(Duration::ZERO)? {}
-        Ok(())
-    }
-
-    /// Takes in everything before a position.
-    fn read_deliveries_to(&mut self, end: Position) -> Result<(), NotifierError> {
-        let begin = Instant::now();
-        while self.deliveries.position() < end {
-            if !self.read_delivery_group(Duration::from_millis(READ_BACK_POLL_MS))?
-                && begin.elapsed() > Duration::from_millis(READ_BACK_MS_MAX)
-            {
-                return Err(NotifierError::NotReadBack);
-            }
-        }
-        Ok(())
-    }
-
-    fn read_delivery_group(&mut self, wait: Duration) -> Result<bool, NotifierError> {
-        let Some(group) = self.deliveries.poll(wait)? else { return Ok(false) };
-        for record in group.records.iter() {
-            if self.ledger.absorb(decode_delivery(record)?) {
-                self.heard_at = Instant::now();
-            }
-        }
-        Ok(true)
-    }
-
-    fn forget_settled(&mut self) {
-        while self.fold.drafts.front().is_some_and(|draft| !self.ledger.is_owed(draft.id)) {
-            self.fold.drafts.pop_front();
-        }
+        session.deliveries.read_to(appended.next)
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../../loadtest/tests/json_schema/mod.rs"]
+mod json_schema;
 mod world;
 
 use std::collections::BTreeMap;
@@ -10,12 +12,12 @@ use std::sync::Arc;
 use domain::codec::EventGroup;
 use domain::{Event, EventId, Sequence, View};
 use journal::Journal;
+use json_schema::check;
 use notifier::confirmations::{Confirmation, Directory, Reader, Resolved};
+use notifier::publishing::MemoryTopic;
 use serde_json::Value;
-use vault::{Secrets, Vault};
+use world::told::CONSUMER;
 use world::*;
-
-const CONSUMER: [u8; 32] = [7; 32];
 
 /// A view and contact data, as a gateway has them.
 struct Desk {
@@ -77,10 +79,7 @@ fn id(line: &Value) -> EventId {
 
 #[test]
 fn each_booking_confirmed_changed_or_cancelled_is_one_message() {
-    let mut world = World::new(1);
-    let secrets =
-        Secrets::sample().with_consumer(3, vault::consumer::public_key(&CONSUMER).unwrap());
-    world.vault = Arc::new(Vault::new(secrets));
+    let mut world = World::with_consumer(1);
     world.register(7, 1);
     world.book(7, 0);
     world.move_to(7, 0);
@@ -191,35 +190,73 @@ fn without_a_consumer_no_contact_is_published() {
 }
 
 #[test]
-fn messages_are_as_the_schema_says() {
+fn messages_are_as_the_schema_says_and_nothing_else_is() {
     let schema: Value = serde_json::from_str(include_str!("../schema/confirmation.json")).unwrap();
-    let properties = schema["properties"].as_object().unwrap();
-    let mut world = World::new(5);
+    let conforms = |message: &Value| check(&schema, &schema, message, "");
+    let mut world = World::with_consumer(5);
     world.live(20, 400);
     let journal: Arc<dyn Journal> = Arc::new(memory_journal(5));
     world.pour(&*journal);
     let mut out = Vec::new();
     let reader = Reader::new(journal, Arc::clone(&world.vault));
     reader.read(&Desk::of(&world), None, usize::MAX, &mut out).unwrap();
-    let required: Vec<&str> =
-        schema["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
-    for line in lines(&out) {
-        let fields = line.as_object().unwrap();
-        assert!(required.iter().all(|name| fields.contains_key(*name)), "{line}");
-        for (name, value) in fields {
-            let rule = &properties[name];
-            if let Some(allowed) = rule["enum"].as_array() {
-                assert!(allowed.contains(value), "{name}: {value}");
-            }
-            if let (Some(least), Some(most)) = (rule["minimum"].as_u64(), rule["maximum"].as_u64())
-            {
-                let value = value.as_u64().unwrap();
-                assert!((least..=most).contains(&value), "{name}: {value}");
-            }
-            let is_text = rule["type"] == "string";
-            assert!(!is_text || value.is_string(), "{name}: {value}");
-        }
+    let lines = lines(&out);
+    assert!(lines.iter().any(|line| line["contact"].is_string()));
+    for line in &lines {
+        conforms(line).unwrap();
     }
     let languages = schema["properties"]["language"]["enum"].clone();
     assert_eq!(languages, serde_json::json!(notifier::LANGUAGE_TAGS));
+    type Change = fn(&mut Value);
+    let broken: [(&str, Change); 8] = [
+        ("id", |message| message["id"] = "0-07-0".into()),
+        ("type", |message| message["type"] = "moved".into()),
+        ("at", |message| message["at"] = "yesterday".into()),
+        ("period", |message| message["period"] = 0.into()),
+        ("period", |message| message["period"] = 65_536.into()),
+        ("contact", |message| message["contact"] = "a+b".into()),
+        ("phone", |message| message["phone"] = "0912345678".into()),
+        ("site", |message| drop(message.as_object_mut().unwrap().remove("site"))),
+    ];
+    for (field, change) in broken {
+        let mut message = lines[0].clone();
+        change(&mut message);
+        let refused = conforms(&message).unwrap_err();
+        assert!(refused.contains(field), "{field}: {refused}");
+    }
+}
+
+#[test]
+fn the_topic_holds_the_same_bytes_as_the_call_while_contact_data_stays() {
+    let mut world = World::with_consumer(6);
+    for person in 0..12 {
+        world.register(person, person);
+    }
+    for _ in 0..200 {
+        let (person, slot) = (world.below(12), world.below(SLOTS));
+        match world.below(3) {
+            0 => world.book(person, slot),
+            1 => world.move_to(person, slot),
+            _ => world.cancel(person),
+        };
+        world.cut();
+    }
+    let journal: Arc<dyn Journal> = Arc::new(memory_journal(6));
+    world.pour(&*journal);
+    let mut lines = Vec::new();
+    let reader = Reader::new(Arc::clone(&journal), Arc::clone(&world.vault));
+    reader.read(&Desk::of(&world), None, usize::MAX, &mut lines).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let topic = MemoryTopic::new();
+    let running = publish(&world, &journal, quick(folder.path()), &topic);
+    running.wait_for_topic(world.last());
+    running.end().unwrap();
+    let mut written = Vec::new();
+    for record in topic.records() {
+        written.extend_from_slice(&record.value);
+        written.push(b'\n');
+    }
+    assert!(topic.records().len() > 60);
+    assert_eq!(String::from_utf8(written), String::from_utf8(lines));
 }

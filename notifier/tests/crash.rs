@@ -13,104 +13,14 @@ mod world;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use journal::memory::MemoryJournal;
-use journal::{
-    Appended, Health, Journal, JournalError, JournalId, Lane, OnSettled, Position, Reader, Stream,
-    Visibility,
-};
 use notifier::{
     Accepted, DeliveryState, FileOutbox, LookUp, NotifierConfig, OutboxOptions, SendError, Sms,
     SmsProvider,
 };
+use world::cut::{CutJournal, Fuse, number_from_environment};
 use world::*;
-
-/// Counts steps down to a crash. After it nothing has any effect.
-struct Fuse {
-    left: AtomicI64,
-    is_dead: AtomicBool,
-    stop: Arc<AtomicBool>,
-}
-
-impl Fuse {
-    fn new(steps: i64) -> Arc<Fuse> {
-        let stop = Arc::new(AtomicBool::new(false));
-        Arc::new(Fuse { left: AtomicI64::new(steps), is_dead: AtomicBool::new(false), stop })
-    }
-
-    /// True when the crash is here, or was before.
-    fn burns(&self) -> bool {
-        if self.left.fetch_sub(1, Ordering::AcqRel) <= 0 {
-            self.is_dead.store(true, Ordering::Release);
-            self.stop.store(true, Ordering::Release);
-        }
-        self.is_dead()
-    }
-
-    fn is_dead(&self) -> bool {
-        self.is_dead.load(Ordering::Acquire)
-    }
-}
-
-/// The journal, cut off at the fuse.
-struct CutJournal {
-    inner: MemoryJournal,
-    fuse: Arc<Fuse>,
-}
-
-fn dead() -> JournalError {
-    JournalError::Closed("the process is dead".into())
-}
-
-impl Journal for CutJournal {
-    fn id(&self) -> JournalId {
-        self.inner.id()
-    }
-
-    fn lane(&self, _: Stream, _: OnSettled) -> Result<Box<dyn Lane>, JournalError> {
-        Err(dead())
-    }
-
-    fn append(&self, stream: Stream, records: &[&[u8]]) -> Result<Appended, JournalError> {
-        if self.fuse.burns() {
-            return Err(dead());
-        }
-        let appended = self.inner.append(stream, records)?;
-        if self.fuse.burns() { Err(dead()) } else { Ok(appended) }
-    }
-
-    fn append_behind(&self, _: Stream, _: &[u8]) -> Result<Position, JournalError> {
-        Err(dead())
-    }
-
-    fn sync(&self, _: Stream) -> Result<(), JournalError> {
-        Err(dead())
-    }
-
-    fn reader(
-        &self,
-        stream: Stream,
-        from: Position,
-        visibility: Visibility,
-    ) -> Result<Box<dyn Reader>, JournalError> {
-        self.inner.reader(stream, from, visibility)
-    }
-
-    fn durable_end(&self, stream: Stream) -> Result<Position, JournalError> {
-        self.inner.durable_end(stream)
-    }
-
-    fn health(&self) -> Health {
-        self.inner.health()
-    }
-
-    fn stored_bytes(&self, stream: Stream) -> u64 {
-        self.inner.stored_bytes(stream)
-    }
-
-    fn close(&self) {}
-}
 
 /// The outbox, cut off at the fuse. A batch is several steps: one between any two texts of it.
 struct CutOutbox {
@@ -158,13 +68,13 @@ impl Scene<'_> {
         let options = OutboxOptions { sync: false, ..OutboxOptions::default() };
         let inner = FileOutbox::open_with(self.folder.join("outbox"), options).unwrap();
         let outbox = Box::new(CutOutbox { inner, fuse: Arc::clone(&fuse) });
-        let journal = CutJournal { inner: self.journal.clone(), fuse: Arc::clone(&fuse) };
+        let journal = CutJournal::new(self.journal.clone(), &fuse);
         let running = Running::start(
             self.config.clone(),
             Arc::new(journal),
             &self.world.vault,
             outbox,
-            Arc::clone(&fuse.stop),
+            fuse.stop(),
         );
         running.wait_until("the end or a crash", |status| {
             fuse.is_dead() || (status.sequence() >= self.world.last() && status.waiting() == 0)
@@ -174,7 +84,7 @@ impl Scene<'_> {
             return None;
         }
         ended.unwrap();
-        Some(steps - fuse.left.load(Ordering::Acquire))
+        Some(steps - fuse.left())
     }
 
     /// What a crash may leave behind besides.
@@ -191,10 +101,6 @@ impl Scene<'_> {
             std::fs::remove_dir_all(self.folder.join("notifier")).unwrap();
         }
     }
-}
-
-fn number_from_environment(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
 #[test]

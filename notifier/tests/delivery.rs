@@ -197,10 +197,10 @@ fn deliveries_of_another_journal_are_refused() {
     let journal: Arc<dyn Journal> = Arc::new(memory_journal(6));
     world.pour(&*journal);
     // Intents that name an event which owes no text.
-    let (id, _) = world
+    let (id, ..) = world
         .events()
         .into_iter()
-        .find(|(_, event)| matches!(event, Event::Registered { .. }))
+        .find(|(_, _, event)| matches!(event, Event::Registered { .. }))
         .unwrap();
     let records =
         [[&[1_u8, 1, 1][..], &[9; 16]].concat(), vec![1, 3, 1, 0, 0, id.sequence.0 as u8, 1, 0, 0]];

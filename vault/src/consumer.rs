@@ -14,7 +14,8 @@
 //! 2. `AES-256-GCM(content_key, nonce, aad = the confirmation's id, ciphertext ‖ tag)`.
 //! 3. The plaintext is JSON, padded with spaces: `{"name":…,"phone":…,"id_number":…}`.
 //!
-//! [`open`] does exactly this; `tests/golden/consumer.txt` is a test vector.
+//! [`open`] does exactly this; `tests/golden/consumer.txt` is a test vector. `docs/confirmations.md` says
+//! the same for outsiders, and `tests/documented_steps.rs` follows that page.
 //!
 //! Why so: HPKE is a standard with libraries in every language, and two scalar multiplications a
 //! message (about 0.1 ms) would be a hundred times the cost of everything else done for it, so
@@ -65,6 +66,9 @@ pub enum ConsumerError {
     #[error("the contact does not open: changed, under another id, or for another key")]
     Refused,
 }
+
+/// The JSON of an opened contact, with spaces at its end. Cleared when dropped.
+pub type OpenedContact = Zeroizing<Vec<u8>>;
 
 /// What is needed to seal for the consumer.
 pub(crate) struct ConsumerSeal {
@@ -196,7 +200,7 @@ pub fn open(
     private_key: &[u8; 32],
     id: &str,
     contact: &str,
-) -> Result<Zeroizing<Vec<u8>>, ConsumerError> {
+) -> Result<OpenedContact, ConsumerError> {
     let sealed = URL_SAFE_NO_PAD.decode(contact).map_err(|_| ConsumerError::Refused)?;
     let take =
         |from: usize, length: usize| sealed.get(from..from + length).ok_or(ConsumerError::Refused);

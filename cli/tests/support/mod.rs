@@ -4,6 +4,8 @@
 #![allow(dead_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod crowd;
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -81,6 +83,8 @@ pub struct Home {
     pub log: PathBuf,
     ports: (u16, u16),
     pub settings: Vec<String>,
+    /// Longest file the server may write; none by default.
+    pub file_bytes_max: Option<u64>,
 }
 
 impl Home {
@@ -91,12 +95,13 @@ impl Home {
             log: folder.0.join("log.txt"),
             ports: (free_port(), free_port()),
             settings: Vec::new(),
+            file_bytes_max: None,
         }
     }
 
     /// The command that starts a server here.
     pub fn command(&self) -> Command {
-        let mut command = binary();
+        let mut command = self.limited();
         command.args(["dev", "--empty", "--json"]);
         command.arg("--data").arg(&self.data);
         command.arg("--public").arg(format!("127.0.0.1:{}", self.ports.0));
@@ -106,6 +111,13 @@ impl Home {
         }
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         command.stdout(Stdio::piped()).stderr(log);
+        command
+    }
+
+    fn limited(&self) -> Command {
+        let Some(bytes) = self.file_bytes_max else { return binary() };
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--fsize={bytes}:{bytes}")).arg(binary().get_program());
         command
     }
 

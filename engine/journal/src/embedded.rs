@@ -15,12 +15,10 @@
 //! ends all writing until the next start, in every stream: they share a disk. A full disk is therefore
 //! noticed half a segment before the last byte is used.
 
-mod bell;
 pub mod config;
 pub mod frame;
 mod identity;
 mod lane;
-mod pacing;
 mod reader;
 mod recovery;
 mod segment;
@@ -41,7 +39,7 @@ use crate::storage::real::RealStorage;
 use crate::storage::{
     Access, LockGuard, Storage, io_error, read_fully_at, remove_if_there, write_all_at,
 };
-use crate::system::AlignedBuffer;
+use crate::system::{AlignedBuffer, survive_file_size_limit};
 use crate::{
     Appended, Health, Journal, JournalError, JournalId, Lane, OnSettled, Position, Reader, Stream,
     Visibility,
@@ -114,6 +112,7 @@ impl EmbeddedJournal {
         ground: Ground,
     ) -> Result<EmbeddedJournal, JournalError> {
         config.validate()?;
+        survive_file_size_limit();
         let storage = &*ground.storage;
         storage
             .create_dir(folder)

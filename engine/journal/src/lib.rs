@@ -26,9 +26,15 @@
 
 pub mod conformance;
 pub mod embedded;
+pub mod kafka;
 pub mod memory;
 pub mod storage;
+pub mod turbulent;
 
+mod bell;
+mod lanes;
+mod outage;
+mod pacing;
 mod seeded;
 mod system;
 
@@ -36,7 +42,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use embedded::{EmbeddedConfig, EmbeddedJournal, WriteMode};
+pub use kafka::{KafkaConfig, KafkaJournal};
 pub use memory::MemoryJournal;
+pub use outage::{once_there, unless_away};
+pub use turbulent::TurbulentJournal;
 
 /// The four streams of an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -305,6 +314,14 @@ pub enum JournalError {
         /// Which file or topic.
         place: String,
         /// The system's words.
+        cause: String,
+    },
+    /// A part that the journal needs does not answer now; nothing is known to be lost. Try again later.
+    #[error("journal: {place} cannot be reached: {cause}")]
+    Unavailable {
+        /// Which part.
+        place: String,
+        /// What was tried, and what came back.
         cause: String,
     },
     /// The journal takes no more writes; the text says why.

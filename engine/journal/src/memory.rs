@@ -4,17 +4,17 @@
 //! that it also checks the conformance suite itself; fails by seed; simulates a restart. Does not keep
 //! anything when it is dropped.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::embedded::{Clock, system_clock};
+use crate::lanes::{Lanes, Told, tell};
 use crate::seeded::Seeded;
 use crate::{
     Appended, Group, Health, Journal, JournalError, JournalId, Lane, OnSettled, Position, Reader,
-    Records, Refused, Settled, Stream, Ticket, Visibility,
+    Records, Refused, Stream, Ticket, Visibility,
 };
 
 /// Limits of a journal in memory; the names mean what they mean in
@@ -89,10 +89,8 @@ struct Inner {
 struct State {
     /// By the number of the stream.
     streams: [StreamState; Stream::ALL.len()],
-    /// Lanes by their number.
-    lanes: HashMap<u64, LaneState>,
-    /// Number of the next lane.
-    next_lane: u64,
+    /// What waits to be written.
+    lanes: Lanes,
     /// Whether writes are taken.
     health: Health,
     /// Closing: what was pushed is still written.
@@ -112,22 +110,6 @@ struct StreamState {
     durable: usize,
     /// When accepted groups must be durable.
     behind_due: Option<Instant>,
-}
-
-/// One lane.
-struct LaneState {
-    /// Its stream.
-    stream: Stream,
-    /// Records waiting.
-    waiting: Vec<Vec<u8>>,
-    /// Their bytes with lengths.
-    waiting_bytes: usize,
-    /// Records pushed.
-    pushed: u64,
-    /// Records whose fate was told.
-    settled: u64,
-    /// Whom to tell.
-    on_settled: OnSettled,
 }
 
 impl StreamState {
@@ -206,8 +188,7 @@ impl MemoryJournal {
             clock,
             state: Mutex::new(State {
                 streams,
-                lanes: HashMap::new(),
-                next_lane: 0,
+                lanes: Lanes::default(),
                 health: Health::Writable,
                 is_closing: false,
                 seeded,
@@ -261,16 +242,13 @@ impl MemoryJournal {
 /// Longest rest of the writing thread: then it sees whether the journal still exists.
 const REST_MS_MAX: u64 = 20;
 
-/// Settlements to tell once no lock is held.
-type Told = Vec<(OnSettled, Settled)>;
-
 impl Inner {
     /// Writes what waits, or waits itself; true when there will be no more.
     fn step(&self) -> bool {
         let mut state = self.state.lock();
         if state.health != Health::Writable {
             let refusal = self.refusal(&state);
-            let told = state.settle_all(&refusal);
+            let told = state.lanes.settle_all(&refusal);
             drop(state);
             self.tell(told);
             return true;
@@ -303,55 +281,19 @@ impl Inner {
 
     fn tell(&self, told: Told) {
         self.changed.notify_all();
-        for (on_settled, settled) in told {
-            on_settled(settled);
-        }
+        tell(told);
     }
 
     /// One group of what waits in a stream's lanes.
     fn write_lanes(&self, state: &mut State, stream: Stream, told: &mut Told) {
-        let mut room = self.config.group_bytes_max as usize;
-        let mut runs: Vec<(u64, Vec<Vec<u8>>)> = Vec::new();
-        let mut numbers: Vec<u64> = state.lanes.keys().copied().collect();
-        numbers.sort_unstable();
-        for number in numbers {
-            let Some(lane) = state.lanes.get_mut(&number) else {
-                continue;
-            };
-            if lane.stream != stream {
-                continue;
-            }
-            let mut count = 0;
-            for record in &lane.waiting {
-                if record.len() + 4 > room {
-                    break;
-                }
-                room -= record.len() + 4;
-                count += 1;
-            }
-            if count > 0 {
-                let taken: Vec<_> = lane.waiting.drain(..count).collect();
-                lane.waiting_bytes -= taken.iter().map(|record| record.len() + 4).sum::<usize>();
-                runs.push((number, taken));
-            }
-        }
-        if runs.is_empty() {
+        let gathered = state.lanes.gather(stream, self.config.group_bytes_max);
+        if gathered.is_empty() {
             return;
         }
-        let records: Vec<&[u8]> =
-            runs.iter().flat_map(|(_, records)| records.iter().map(Vec::as_slice)).collect();
         let now_ms = (self.clock)();
-        let appended = state.streams[stream as usize].accept(&records, now_ms);
+        let appended = state.streams[stream as usize].accept(&gathered.records(), now_ms);
         let result = self.make_durable(state, stream).map(|()| appended);
-        for (number, records) in &runs {
-            if let Some(lane) = state.lanes.get_mut(number) {
-                let first = Ticket(lane.settled);
-                lane.settled += records.len() as u64;
-                let settled =
-                    Settled { first, count: records.len() as u32, result: result.clone() };
-                told.push((Arc::clone(&lane.on_settled), settled));
-            }
-        }
+        told.append(&mut state.lanes.settle(&gathered, &result));
     }
 
     /// All accepted groups of a stream become durable, or a fault strikes.
@@ -392,26 +334,6 @@ impl Inner {
     }
 }
 
-impl State {
-    /// Everything unsettled ends with this error.
-    fn settle_all(&mut self, error: &JournalError) -> Told {
-        let mut told = Vec::new();
-        for lane in self.lanes.values_mut() {
-            lane.waiting.clear();
-            if lane.pushed > lane.settled {
-                let settled = Settled {
-                    first: Ticket(lane.settled),
-                    count: (lane.pushed - lane.settled) as u32,
-                    result: Err(error.clone()),
-                };
-                lane.settled = lane.pushed;
-                told.push((Arc::clone(&lane.on_settled), settled));
-            }
-        }
-        told
-    }
-}
-
 /// A producer's way in.
 struct MemoryLane {
     /// Shared.
@@ -429,26 +351,14 @@ impl Lane for MemoryLane {
         let Ok(mut state) = self.inner.writable() else {
             return Err(Refused::Closed);
         };
-        let Some(lane) = state.lanes.get_mut(&self.number) else {
-            return Err(Refused::Closed);
-        };
-        let bytes = lane.waiting_bytes + 4 + record.len();
-        if bytes > config.lane_bytes_max as usize {
-            return Err(Refused::Full);
-        }
-        lane.waiting_bytes = bytes;
-        lane.waiting.push(record.to_vec());
-        lane.pushed += 1;
-        let ticket = Ticket(lane.pushed - 1);
+        let ticket = state.lanes.push(self.number, record, config.lane_bytes_max)?;
         drop(state);
         self.inner.changed.notify_all();
         Ok(ticket)
     }
 
     fn unsettled(&self) -> u64 {
-        let state = self.inner.state.lock();
-        let lane = state.lanes.get(&self.number);
-        lane.map_or(0, |lane| lane.pushed - lane.settled)
+        self.inner.state.lock().lanes.unsettled(self.number)
     }
 }
 
@@ -497,17 +407,7 @@ impl Journal for MemoryJournal {
 
     fn lane(&self, stream: Stream, on_settled: OnSettled) -> Result<Box<dyn Lane>, JournalError> {
         let mut state = self.inner.writable()?;
-        let number = state.next_lane;
-        state.next_lane += 1;
-        let lane = LaneState {
-            stream,
-            waiting: Vec::new(),
-            waiting_bytes: 0,
-            pushed: 0,
-            settled: 0,
-            on_settled,
-        };
-        state.lanes.insert(number, lane);
+        let number = state.lanes.open(stream, on_settled);
         let inner = Arc::clone(&self.inner);
         Ok(Box::new(MemoryLane { inner, number }))
     }
@@ -552,21 +452,12 @@ impl Journal for MemoryJournal {
 
     fn sync(&self, stream: Stream) -> Result<(), JournalError> {
         let mut state = self.inner.state.lock();
-        let pushed: Vec<(u64, u64)> = state
-            .lanes
-            .iter()
-            .filter(|(_, lane)| lane.stream == stream)
-            .map(|(number, lane)| (*number, lane.pushed))
-            .collect();
+        let pushed = state.lanes.pushed(stream);
         loop {
             if let Health::Failed(_) = state.health {
                 return Err(self.inner.refusal(&state));
             }
-            let is_settled = pushed.iter().all(|(number, count)| {
-                let lane = state.lanes.get(number);
-                lane.is_none_or(|lane| lane.settled >= *count)
-            });
-            if is_settled {
+            if state.lanes.have_settled(&pushed) {
                 let result = self.inner.make_durable(&mut state, stream);
                 drop(state);
                 self.inner.changed.notify_all();

@@ -228,6 +228,15 @@ pub(crate) fn random_name() -> io::Result<[u8; 16]> {
     if filled == bytes.len() as isize { Ok(bytes) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Lets a write beyond the process's file size limit fail like one to a full disk, instead of ending the
+/// process: the journal then says why it takes no more writes, and reads go on.
+pub(crate) fn survive_file_size_limit() {
+    // SAFETY: sets the disposition of one signal that nothing here handles.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
+}
+
 /// Lets the calling thread's timed waits end within a microsecond of their time instead of 50.
 /// A wish: a kernel that refuses only makes waits longer.
 pub(crate) fn sharpen_timers() {

@@ -11,6 +11,7 @@ use journal::memory::{MemoryConfig, MemoryFaults, MemoryJournal};
 use journal::storage::crash::CrashStorage;
 use journal::storage::faulty::{Fault, FaultyStorage};
 use journal::storage::real::RealStorage;
+use journal::turbulent::{Turbulence, TurbulentConfig, TurbulentJournal};
 use journal::{Journal, Stream};
 
 const RECORD_BYTES_MAX: u32 = 1_024;
@@ -209,6 +210,46 @@ impl Harness for InMemory {
     }
 }
 
+/// One process of several over the journal in memory, and nothing goes wrong. (With faults the suite
+/// does not run on it: they bend the promises on purpose.)
+struct InCalmWaters(InMemory);
+
+impl InCalmWaters {
+    fn process(journal: Arc<dyn Journal>) -> Arc<dyn Journal> {
+        let config = TurbulentConfig {
+            group_bytes_max: GROUP_BYTES_MAX,
+            record_bytes_max: RECORD_BYTES_MAX,
+            lane_bytes_max: LANE_BYTES_MAX,
+            behind_record_bytes_max: BEHIND_RECORD_BYTES_MAX,
+            behind_bytes_max: BEHIND_BYTES_MAX,
+            ..TurbulentConfig::new(1, Turbulence::CALM)
+        };
+        Arc::new(TurbulentJournal::new(journal, config))
+    }
+}
+
+impl Harness for InCalmWaters {
+    fn open(&mut self) -> Arc<dyn Journal> {
+        InCalmWaters::process(self.0.open())
+    }
+
+    fn crash(&mut self, journal: Arc<dyn Journal>) -> Arc<dyn Journal> {
+        InCalmWaters::process(self.0.crash(journal))
+    }
+
+    fn break_writes(&mut self) {
+        self.0.break_writes();
+    }
+
+    fn set_clock_ms(&mut self, now_ms: i64) {
+        self.0.set_clock_ms(now_ms);
+    }
+
+    fn limits(&self) -> Limits {
+        self.0.limits()
+    }
+}
+
 /// Every promise on a fresh journal each.
 fn keeps_every_promise(fresh: impl Fn() -> Box<dyn Harness>) {
     for (name, promise) in PROMISES {
@@ -221,6 +262,11 @@ fn keeps_every_promise(fresh: impl Fn() -> Box<dyn Harness>) {
 #[test]
 fn the_journal_in_memory_keeps_every_promise() {
     keeps_every_promise(|| Box::new(InMemory::new()));
+}
+
+#[test]
+fn the_turbulent_journal_at_rest_keeps_every_promise() {
+    keeps_every_promise(|| Box::new(InCalmWaters(InMemory::new())));
 }
 
 #[test]

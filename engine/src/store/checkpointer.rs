@@ -114,6 +114,7 @@ impl Checkpointer {
             emptied,
             busy: Arc::clone(&busy),
             failed: Arc::clone(&failed),
+            is_store_broken: false,
         };
         let thread = std::thread::Builder::new()
             .name("slotline-checkpoint".to_owned())
@@ -186,6 +187,8 @@ struct Worker {
     emptied: Sender<Vec<u8>>,
     busy: Arc<AtomicBool>,
     failed: Arc<AtomicBool>,
+    /// The failure was the store's own, not the journal's.
+    is_store_broken: bool,
 }
 
 impl Worker {
@@ -201,7 +204,7 @@ impl Worker {
                 self.fail(&error);
             }
         }
-        if self.failed.load(Ordering::Acquire) {
+        if self.is_store_broken {
             // Closing waits for work that a broken disk may never finish; the process's end does not.
             std::mem::forget(self.store);
         }
@@ -250,7 +253,8 @@ impl Worker {
         }
     }
 
-    fn fail(&self, error: &EngineError) {
+    fn fail(&mut self, error: &EngineError) {
+        self.is_store_broken = !matches!(error, EngineError::Journal(_));
         tracing::error!(%error, "no more checkpoints until the restart; bookings go on, the journal holds everything");
         self.metrics.failures.increment(1);
         self.status.fail_checkpoint(error.to_string());

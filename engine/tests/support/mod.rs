@@ -20,7 +20,7 @@ use journal::memory::{MemoryConfig, MemoryJournal};
 use journal::{Journal, Position, Stream, Visibility};
 
 /// Longest wait for something that must happen.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the tests' time begins: 2026-07-13 10:00 in Taiwan.
 pub const BASE_MS: i64 = 1_783_908_000_000;

@@ -41,11 +41,16 @@ impl Running {
         clock: &TestClock,
     ) -> Result<Running, EngineError> {
         let engine = Engine::open_with_clock(config, Arc::clone(journal), clock.source())?;
+        Ok(Running::of(engine))
+    }
+
+    /// Runs an engine that is open.
+    pub fn of(engine: Engine) -> Running {
         let status = engine.status();
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = Arc::clone(&stop);
         let thread = std::thread::spawn(move || engine.run(stopping));
-        Ok(Running { status, stop, thread: Some(thread) })
+        Running { status, stop, thread: Some(thread) }
     }
 
     pub fn wait_for_phase(&self, phase: Phase) {

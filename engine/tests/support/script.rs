@@ -166,7 +166,7 @@ pub fn register(number: u64, key: u64) -> Vec<u8> {
     )
 }
 
-fn intent(number: u64) -> Intent {
+pub fn intent(number: u64) -> Intent {
     Intent {
         county: CountyNumber((number % 3) as u8),
         district: DistrictNumber((number % 7) as u16),

@@ -1,4 +1,5 @@
-//! A journal in front of another: pauses writes of events, loses them, and misreports what it holds.
+//! A journal in front of another: pauses writes of events, loses them, is out of reach for a while, and
+//! misreports what it holds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -32,6 +33,43 @@ pub struct Wrapped {
     has_lost: AtomicBool,
     /// Events are refused, as after a failed write.
     pub refuse_events: Arc<AtomicBool>,
+    /// Which streams are out of reach.
+    pub outage: Arc<Outage>,
+}
+
+/// A passing outage, stream by stream: questions about a stream are answered `Unavailable`, and readers
+/// that are open see nothing new.
+#[derive(Default)]
+pub struct Outage {
+    away: [AtomicBool; 4],
+    silent: [AtomicBool; 4],
+    asked: [AtomicU64; 4],
+}
+
+impl Outage {
+    /// Questions about a stream find nobody, from now on or no longer.
+    pub fn set_away(&self, stream: Stream, is_away: bool) {
+        self.away[stream as usize].store(is_away, Ordering::SeqCst);
+    }
+
+    /// Open readers of a stream see nothing new, from now on or no longer.
+    pub fn set_silent(&self, stream: Stream, is_silent: bool) {
+        self.silent[stream as usize].store(is_silent, Ordering::SeqCst);
+    }
+
+    /// Questions that found nobody so far.
+    pub fn asked_in_vain(&self, stream: Stream) -> u64 {
+        self.asked[stream as usize].load(Ordering::SeqCst)
+    }
+
+    fn check(&self, stream: Stream) -> Result<(), JournalError> {
+        if !self.away[stream as usize].load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.asked[stream as usize].fetch_add(1, Ordering::SeqCst);
+        let (place, cause) = (stream.name().to_owned(), "nobody answers".to_owned());
+        Err(JournalError::Unavailable { place, cause })
+    }
 }
 
 impl Wrapped {
@@ -47,18 +85,25 @@ impl Wrapped {
             syncs_fail: false,
             has_lost: AtomicBool::new(false),
             refuse_events: Arc::default(),
+            outage: Arc::default(),
         }
     }
 }
 
-/// Leaves one group out.
+/// Leaves one group out, and is silent in an outage.
 struct HoledReader {
     inner: Box<dyn Reader>,
     left_out: Option<Position>,
+    stream: Stream,
+    outage: Arc<Outage>,
 }
 
 impl Reader for HoledReader {
     fn poll(&mut self, wait: Duration) -> Result<Option<Group>, JournalError> {
+        if self.outage.silent[self.stream as usize].load(Ordering::SeqCst) {
+            std::thread::sleep(wait);
+            return Ok(None);
+        }
         let group = self.inner.poll(wait)?;
         match group {
             Some(group) if Some(group.position) == self.left_out => self.inner.poll(wait),
@@ -118,12 +163,15 @@ impl Journal for Wrapped {
         if stream == Stream::Commands && self.has_no_start && from == Position::START {
             return Err(JournalError::NoSuchPosition { stream: stream.name(), position: from.0 });
         }
+        self.outage.check(stream)?;
         let inner = self.inner.reader(stream, from, visibility)?;
         let left_out = self.left_out.filter(|_| stream == Stream::Commands);
-        Ok(Box::new(HoledReader { inner, left_out }))
+        let outage = Arc::clone(&self.outage);
+        Ok(Box::new(HoledReader { inner, left_out, stream, outage }))
     }
 
     fn durable_end(&self, stream: Stream) -> Result<Position, JournalError> {
+        self.outage.check(stream)?;
         self.inner.durable_end(stream)
     }
 

@@ -35,12 +35,12 @@ pub(crate) async fn post(core: &Core, head: &Parts, body: Incoming) -> Result<Re
         return Err(Slug::IdempotencyKeyMissing.into());
     }
     body::expect_type(&head.headers, "application/json")?;
-    shed::before_body(core, &caller)?;
+    shed::before_body(core, &caller).await?;
     let bytes = body::read(body, core.allowance()).await?;
     let wish = Wish::read(&bytes)?;
     let content = wish.content();
     let request = Request::new(core, caller, &head.headers, wish.period, Asked::Book, &content)?;
-    shed::booking(core, &request, wish.slot)?;
+    shed::booking(core, &request, wish.slot).await?;
     let command = Command::Book {
         person: caller.reference(),
         period: wish.period,

@@ -1,7 +1,7 @@
-//! `GET /v1/confirmations`: the public stream of confirmations as NDJSON, where no broker carries it.
+//! `GET /v1/confirmations`: the public stream of confirmations as NDJSON, for those who read no broker.
 //!
 //! The messages are made elsewhere (the notifier makes the same ones); whoever runs the gateway hands
-//! in their source. Without one, as where Kafka carries them, this call is not there.
+//! in their source. Without one this call is not there.
 
 use std::sync::Arc;
 

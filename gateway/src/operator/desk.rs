@@ -1,9 +1,10 @@
 //! What the operator's calls share: one import is taken at a time.
 //!
 //! An import holds its file in memory and, in the engine, ends any other that is under way; so the
-//! next one waits here, before its body is read, or is told to come back.
+//! next one waits here, before its body is read, or is told to come back. Other gateways have desks of
+//! their own: an import lets theirs finish, and is begun anew where one of them came between after all.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -21,6 +22,13 @@ use crate::problem::{Problem, Slug};
 pub(super) const CSV_TYPE: &str = "text/csv";
 /// Content type of bodies.
 pub(super) const JSON_TYPE: &str = "application/json";
+
+/// How often an import is begun anew when one of another gateway came between.
+pub(super) const IMPORT_ATTEMPTS_MAX: u32 = 5;
+/// An import of another gateway that has not come further for this long is dead.
+const STANDSTILL: Duration = Duration::from_secs(3);
+/// How often one looks.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The one place at which imports wait for each other.
 #[derive(Debug)]
@@ -43,6 +51,34 @@ impl Desk {
             _ => Err(Problem::from(Slug::Overloaded).retry_after_s(core.retry_after_s())),
         }
     }
+}
+
+/// Waits while an import of another gateway is under way and gets on: beginning now would end it. One that
+/// stands still is taken for dead. `under_way` names the import and how far it has come.
+///
+/// # Errors
+/// 503 when it takes longer than an import waits for its turn.
+pub(super) async fn let_others_finish<P: PartialEq>(
+    core: &Core,
+    under_way: impl Fn() -> Option<P>,
+) -> Result<(), Problem> {
+    if !core.context.horizon.is_shared() {
+        return Ok(());
+    }
+    let begin = Instant::now();
+    let limit = Duration::from_millis(core.context.config.request.applied_wait_ms_max);
+    let (mut seen, mut seen_at) = (under_way(), begin);
+    while seen.is_some() && seen_at.elapsed() < STANDSTILL {
+        if begin.elapsed() >= limit {
+            return Err(Problem::from(Slug::Overloaded).retry_after_s(core.retry_after_s()));
+        }
+        tokio::time::sleep(LOOK).await;
+        let now = under_way();
+        if now != seen {
+            (seen, seen_at) = (now, Instant::now());
+        }
+    }
+    Ok(())
 }
 
 /// Reads a file: larger and slower than a citizen's body may be.

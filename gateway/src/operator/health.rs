@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::OperatorRoute;
-use crate::context::{Context, Readiness};
+use crate::context::{Context, Readiness, ReadyCheck};
 use crate::core::Core;
 use crate::metrics;
 use crate::openapi;
@@ -79,7 +79,12 @@ pub(super) fn answer(
 
 /// Answers `POST /v1/engine:accept-time`. Without an engine in this process the call is not there.
 pub(super) fn accept_time(core: &Core) -> Result<Reply, Problem> {
-    let accept = core.context.attachments.accept_time.as_ref().ok_or(Slug::NotFound)?;
+    time_accepted(core.context.attachments.accept_time.as_ref())
+}
+
+/// Tells the engine, and says whether it waited for that.
+pub(crate) fn time_accepted(accept: Option<&AcceptTime>) -> Result<Reply, Problem> {
+    let accept = accept.ok_or(Slug::NotFound)?;
     Ok(reply::private_value(StatusCode::OK, &Accepted { accepted: accept() }))
 }
 
@@ -89,7 +94,11 @@ pub(crate) fn is_ready(context: &Context) -> bool {
 }
 
 fn readyz(context: &Context) -> Reply {
-    let checks = checks(context);
+    ready_reply(checks(context))
+}
+
+/// The answer to `GET /readyz`: 200 when every check is ready, else 503.
+pub(crate) fn ready_reply(checks: Vec<Check>) -> Reply {
     let ready = checks.iter().all(|check| check.ready);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     reply::private_value(status, &Ready { ready, checks })
@@ -105,15 +114,24 @@ fn checks(context: &Context) -> Vec<Check> {
         Err(why) => Readiness::because(why),
     };
     let own = [("gateway", accepting), ("view", context.view.readiness()), ("roster", roster)];
-    let attached = &context.attachments.readiness;
-    let all = own.into_iter().chain(attached.iter().map(|check| (check.name, (check.check)())));
-    all.map(|(name, readiness)| Check {
-        name: name.to_owned(),
-        ready: readiness.ready,
-        reason: readiness.reason,
-        progress: readiness.progress.map(|(done, total)| Progress { done, total }),
-    })
-    .collect()
+    let own = own.into_iter().map(|(name, readiness)| Check::new(name, readiness));
+    own.chain(attached(&context.attachments.readiness)).collect()
+}
+
+/// The checks that other parts attached, each made now.
+pub(crate) fn attached(checks: &[ReadyCheck]) -> impl Iterator<Item = Check> {
+    checks.iter().map(|check| Check::new(check.name, (check.check)()))
+}
+
+impl Check {
+    fn new(name: &str, readiness: Readiness) -> Check {
+        Check {
+            name: name.to_owned(),
+            ready: readiness.ready,
+            reason: readiness.reason,
+            progress: readiness.progress.map(|(done, total)| Progress { done, total }),
+        }
+    }
 }
 
 /// Everything in Prometheus' text format.
@@ -144,6 +162,11 @@ fn metrics_text(context: &Context) -> String {
             context.inboxes.iter().map(|inbox| inbox.wakes()).sum(),
         ),
         (
+            "slotline_gateway_looks_total",
+            "Looks at how far the commands of all gateways reach.",
+            context.horizon.looked(),
+        ),
+        (
             "slotline_view_dropped_groups_total",
             "Groups of events that did not continue what was read.",
             context.view.dropped(),
@@ -163,12 +186,7 @@ fn metrics_text(context: &Context) -> String {
         metrics::heading(&mut out, name, "counter", help);
         metrics::line(&mut out, name, &[], value);
     }
-    let name = "slotline_journal_stored_bytes";
-    metrics::heading(&mut out, name, "gauge", "Bytes of each stream on disk.");
-    for stream in journal::Stream::ALL {
-        let bytes = context.journal.stored_bytes(stream);
-        metrics::line(&mut out, name, &[("stream", stream.name())], bytes);
-    }
+    metrics::write_stored_bytes(&*context.journal, &mut out);
     context.attachments.metrics.iter().for_each(|write| write(&mut out));
     out
 }
@@ -178,7 +196,8 @@ fn lag_ms(context: &Context) -> u64 {
     u64::try_from(lag).unwrap_or(0)
 }
 
-fn plain(text: impl Into<Bytes>) -> Reply {
+/// Text for a machine, never kept by a cache.
+pub(crate) fn plain(text: impl Into<Bytes>) -> Reply {
     let mut reply = reply::with_type(StatusCode::OK, reply::TEXT, text.into());
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply

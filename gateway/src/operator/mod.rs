@@ -10,13 +10,13 @@
 //! What this module deliberately does not do: keep anything of its own; what it writes is commands and
 //! roster records, what it reads are the views.
 
-mod access;
+pub(crate) mod access;
 mod attendance;
 mod confirmations;
 mod corrections;
 mod day_list;
 mod desk;
-mod health;
+pub(crate) mod health;
 mod overview;
 mod places;
 mod roster;
@@ -62,26 +62,37 @@ async fn routed(core: &Core, head: &Parts, body: Incoming) -> Result<Reply, Prob
     let Some(role) = route.role() else {
         return health::answer(core, route, head);
     };
-    let operator = access::operator(core, &head.headers, role)?;
+    let operator = access::operator(&core.context.vault, &head.headers, role)?;
     // Taken now: the count moves on while this call waits.
     let request_id = core.request_id();
     let result = perform(core, route, head, body).await;
-    if route.is_audited() {
-        let status = match &result {
-            Ok(reply) => reply.status(),
-            Err(problem) => problem.slug().status(),
-        };
-        tracing::info!(
-            target: "slotline::audit",
-            operator = %operator.name,
-            call = route.name(),
-            about = route.subject(),
-            status = status.as_u16(),
-            request = %request_id,
-            "operator call"
-        );
-    }
+    audit(route, &operator.name, &request_id, &result);
     result
+}
+
+/// One line for each call that changes something or opens personal data.
+pub(crate) fn audit(
+    route: OperatorRoute<'_>,
+    operator: &str,
+    request_id: &str,
+    result: &Result<Reply, Problem>,
+) {
+    if !route.is_audited() {
+        return;
+    }
+    let status = match result {
+        Ok(reply) => reply.status(),
+        Err(problem) => problem.slug().status(),
+    };
+    tracing::info!(
+        target: "slotline::audit",
+        %operator,
+        call = route.name(),
+        about = route.subject(),
+        status = status.as_u16(),
+        request = %request_id,
+        "operator call"
+    );
 }
 
 async fn perform(

@@ -46,23 +46,52 @@ pub(super) async fn import(core: &Core, head: &Parts, body: Incoming) -> Result<
     ready(core)?;
     let _turn = core.context.desk.turn(core).await?;
     let file = desk::file(core, body).await?;
+    let roster = &core.context.roster;
+    let under_way = || Some((roster.import_under_way()?, roster.progress().borrow().position));
+    for _ in 0..desk::IMPORT_ATTEMPTS_MAX {
+        desk::let_others_finish(core, under_way).await?;
+        if let Some(answer) = attempt(core, &file).await? {
+            return Ok(reply::private_value(StatusCode::OK, &answer));
+        }
+    }
+    Err(Problem::refused(vec![(0, OperatorRefusal::UnknownImport)]))
+}
+
+/// Plans and writes the import once; `None` when one of another gateway came between.
+async fn attempt(core: &Core, file: &Bytes) -> Result<Option<RosterImported>, Problem> {
+    reach_end(core).await?;
     core.view_reached(0).await?;
-    let context = Arc::clone(&core.context);
-    let plan = desk::aside(move || planned(&context, &file)).await?;
+    let (context, read) = (Arc::clone(&core.context), file.clone());
+    let plan = desk::aside(move || planned(&context, &read)).await?;
     // People may have come since: none of them may be one whose key would change.
     core.view_reached(0).await?;
     check_displaced(core, &plan)?;
-    let import: u64 = rand::random();
+    let import: u64 = rand::random_range(1..=u64::MAX);
     let rows = plan.rows;
     let context = Arc::clone(&core.context);
     let end = desk::aside(move || write(&context, import, &plan)).await?;
     reach(core, end).await?;
-    let Some(roster_version) = core.context.roster.committed(import) else {
-        return Err(Problem::refused(vec![(0, OperatorRefusal::UnknownImport)]));
-    };
+    let Some(roster_version) = core.context.roster.committed(import) else { return Ok(None) };
     let corrected = corrections::send(core).await?;
-    let answer = RosterImported { rows, roster_version, corrected };
-    Ok(reply::private_value(StatusCode::OK, &answer))
+    Ok(Some(RosterImported { rows, roster_version, corrected }))
+}
+
+/// Waits until this gateway's roster has what other gateways wrote until now.
+///
+/// # Errors
+/// 503 when the end cannot be learned, or is not reached in time.
+pub(super) async fn reach_end(core: &Core) -> Result<(), Problem> {
+    if !core.context.horizon.is_shared() {
+        return Ok(());
+    }
+    let journal = Arc::clone(&core.context.journal);
+    let end = desk::aside(move || {
+        journal.durable_end(Stream::Roster).map_err(|error| {
+            tracing::warn!(reason = %error, "the end of the roster is not known");
+            Problem::from(Slug::CatchingUp).retry_after_s(1)
+        })
+    });
+    reach(core, end.await?).await
 }
 
 /// Refuses while the roster is still being read: what is not known yet could be overwritten.

@@ -113,6 +113,7 @@ pub(super) async fn import_members(
     desk::expect_csv(&head.headers)?;
     roster::ready(core)?;
     let _turn = core.context.desk.turn(core).await?;
+    roster::reach_end(core).await?;
     core.view_reached(0).await?;
     match core.context.view.read().catalogue.category(category) {
         None => return Err(Slug::NotFound.into()),

@@ -7,6 +7,7 @@ use domain::codec::ImportHasher;
 use domain::rules::IMPORT_CHUNK_ROWS_MAX;
 use domain::{Command, Event, ImportKind, ImportRows, OperatorRefusal, PersonKey, Site, SlotRow};
 
+use super::desk;
 use crate::core::{Applied, Core};
 use crate::problem::{Problem, Slug};
 
@@ -57,24 +58,52 @@ pub(super) async fn import(
     kind: ImportKind,
     chunks: Vec<ImportRows>,
 ) -> Result<Imported, Problem> {
+    let under_way = || core.context.view.read().figures().import;
+    for _ in 0..desk::IMPORT_ATTEMPTS_MAX {
+        desk::let_others_finish(core, under_way).await?;
+        if let Some(imported) = attempt(core, kind.clone(), &chunks).await? {
+            return Ok(imported);
+        }
+    }
+    Err(Problem::refused(vec![(0, OperatorRefusal::UnknownImport)]))
+}
+
+/// Writes it once; `None` when another gateway's import ended it.
+async fn attempt(
+    core: &Core,
+    kind: ImportKind,
+    chunks: &[ImportRows],
+) -> Result<Option<Imported>, Problem> {
     let import = rand::random();
     let mut hasher = ImportHasher::new();
     let mut rows = 0_u32;
     apply(core, Command::ImportBegin { import, kind }).await?;
     for chunk in chunks {
-        hasher.update(&chunk);
-        rows += count(&chunk);
-        apply(core, Command::ImportChunk { import, rows: chunk }).await?;
+        hasher.update(chunk);
+        rows += count(chunk);
+        let command = Command::ImportChunk { import, rows: chunk.clone() };
+        if unless_ended(core.apply(command).await?)?.is_none() {
+            return Ok(None);
+        }
     }
     let commit = Command::ImportCommit { import, rows, hash: hasher.finish() };
-    let applied = apply(core, commit).await?;
+    let Some(applied) = unless_ended(core.apply(commit).await?)? else { return Ok(None) };
     let added = applied.events.iter().find_map(|event| match event {
         Event::ImportCommitted { import: done, added, .. } if *done == import => Some(*added),
         _ => None,
     });
     match added {
-        Some(added) => Ok(Imported { rows, added }),
+        Some(added) => Ok(Some(Imported { rows, added })),
         None => Err(Slug::Internal.into()),
+    }
+}
+
+/// What an import's command did; `None` when the import is no longer under way.
+fn unless_ended(applied: Applied) -> Result<Option<Applied>, Problem> {
+    match refusals(&applied.events).as_slice() {
+        [] => Ok(Some(applied)),
+        [(_, OperatorRefusal::UnknownImport)] => Ok(None),
+        refused => Err(Problem::refused(refused.to_vec())),
     }
 }
 

@@ -70,7 +70,10 @@ impl Fold<'_> {
                         }
                         false => happened.refused += 1,
                     }
-                    end_staged(state, &mut batch);
+                    // The late commit of an import that another one ended must not end that one, too.
+                    if state.staged.is_some_and(|staged| staged.import == import) {
+                        end_staged(state, &mut batch);
+                    }
                 }
                 Record::Corrected { version } if version == state.version => {
                     state.corrected = version;

@@ -22,6 +22,8 @@ use super::*;
 use crate::import::roster::RosterLine;
 use crate::import::{Reason, RowError};
 
+mod interleaved;
+
 /// Longest wait for a thread to get on; far beyond what it needs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -219,9 +221,12 @@ fn the_next_import_ends_the_one_under_way() {
     let other = desk.begin(&second);
     desk.commit(import, &first);
     assert_eq!(desk.view.committed(import), None);
-    // The late commit ended the import under way: neither is half taken.
+    // The late commit of the one that was ended leaves the other alone.
+    assert_eq!(desk.view.import_under_way(), Some(other));
     desk.commit(other, &second);
-    assert_eq!((desk.person(CITIZEN), desk.person(RESIDENT)), (None, None));
+    assert_eq!(desk.view.committed(other), Some(1));
+    assert_eq!(desk.view.import_under_way(), None);
+    assert_eq!((desk.person(CITIZEN), desk.born_on(RESIDENT)), (None, Some(200)));
 }
 
 #[test]

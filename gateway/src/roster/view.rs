@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::{Attested, Day, PersonKey};
-use journal::{Journal, Position, Stream, Visibility};
+use journal::{Journal, Position, Stream, Visibility, once_there};
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
@@ -41,6 +41,8 @@ pub struct RosterView {
     latest: Mutex<VecDeque<(u64, u32)>>,
     /// Imports that were not taken.
     refused: AtomicU64,
+    /// The import under way; 0 for none.
+    under_way: AtomicU64,
     caught_up: AtomicBool,
     halted: Mutex<Option<String>>,
     progress: watch::Sender<Progress>,
@@ -91,6 +93,7 @@ impl RosterView {
             vault,
             journal,
             version: AtomicU32::new(state.version),
+            under_way: AtomicU64::new(state.staged.map_or(0, |staged| staged.import)),
             state: Mutex::new(state),
             latest: Mutex::default(),
             refused: AtomicU64::new(0),
@@ -114,11 +117,13 @@ impl RosterView {
 
     fn follow(&self, stop: &AtomicBool) -> Result<(), RosterError> {
         let failed = |error: journal::JournalError| RosterError(error.to_string());
-        let goal = self.journal.durable_end(Stream::Roster).map_err(failed)?;
+        let stopped = || stop.load(Ordering::Acquire);
+        let ask = || self.journal.durable_end(Stream::Roster);
+        let Some(goal) = once_there(&stopped, ask).map_err(failed)? else { return Ok(()) };
         let mut state = self.state.lock();
         let from = Position(state.position);
-        let mut reader =
-            self.journal.reader(Stream::Roster, from, Visibility::Durable).map_err(failed)?;
+        let open = || self.journal.reader(Stream::Roster, from, Visibility::Durable);
+        let Some(mut reader) = once_there(&stopped, open).map_err(failed)? else { return Ok(()) };
         let fold =
             Fold { store: &self.store, vault: &self.vault, portion_bytes_max: PORTION_BYTES_MAX };
         while !stop.load(Ordering::Acquire) {
@@ -138,10 +143,16 @@ impl RosterView {
                 }
             }
             self.version.store(state.version, Ordering::Release);
+            self.under_way.store(state.staged.map_or(0, |staged| staged.import), Ordering::Release);
             let (position, version) = (group.next, state.version);
             self.progress.send_replace(Progress { position, version, running: true });
         }
         Ok(())
+    }
+
+    /// The import that has begun and neither was committed nor voided, here or at another gateway.
+    pub fn import_under_way(&self) -> Option<u64> {
+        Some(self.under_way.load(Ordering::Acquire)).filter(|import| *import != 0)
     }
 
     /// Committed imports.

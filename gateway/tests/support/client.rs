@@ -43,6 +43,11 @@ impl Client {
         self
     }
 
+    /// The same person at another gateway.
+    pub fn at(&self, address: SocketAddr) -> Client {
+        Client { address, ..self.another() }
+    }
+
     /// Another connection of the same person.
     pub fn another(&self) -> Client {
         Client { address: self.address, stream: None, token: self.token.clone() }

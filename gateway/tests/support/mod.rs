@@ -4,6 +4,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod client;
+pub mod faraway;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +13,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use engine::{Engine, EngineConfig};
-use gateway::{GatewayConfig, GatewayHandle, Readiness, ReadyCheck, serve};
+use gateway::{
+    Attachments, GatewayConfig, GatewayHandle, GroupsBefore, Readiness, ReadyCheck, serve,
+};
 use journal::memory::MemoryConfig;
 use journal::{Health, Journal, MemoryJournal};
 use serde_json::{Value, json};
@@ -36,6 +39,8 @@ pub struct House {
     pub operator: SocketAddr,
     pub config: GatewayConfig,
     engine: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
+    /// Other gateways write the same journal.
+    shares: Option<GroupsBefore>,
     folder: TempDir,
 }
 
@@ -68,6 +73,29 @@ impl House {
 
     /// A house over a journal.
     pub fn over(journal: Arc<dyn Journal>, adjust: impl FnOnce(&mut GatewayConfig)) -> House {
+        let mut house = House::built(journal, adjust);
+        house.start_engine();
+        house.start_gateway();
+        house
+    }
+
+    /// A house over a journal that other houses write, too. It has an engine or relies on another's.
+    pub fn sharing(
+        journal: Arc<dyn Journal>,
+        groups_before: GroupsBefore,
+        with_engine: bool,
+        adjust: impl FnOnce(&mut GatewayConfig),
+    ) -> House {
+        let mut house = House::built(journal, adjust);
+        house.shares = Some(groups_before);
+        if with_engine {
+            house.start_engine();
+        }
+        house.start_gateway();
+        house
+    }
+
+    fn built(journal: Arc<dyn Journal>, adjust: impl FnOnce(&mut GatewayConfig)) -> House {
         let folder = tempfile::tempdir().unwrap();
         let mut config = GatewayConfig {
             public_address: "127.0.0.1:0".parse().unwrap(),
@@ -79,7 +107,7 @@ impl House {
         config.request.view_wait_ms_max = 30_000;
         config.limits.person_commands_per_minute_max = 0;
         adjust(&mut config);
-        let mut house = House {
+        House {
             journal,
             vault: Arc::new(Vault::new(Secrets::sample())),
             gateway: None,
@@ -87,11 +115,9 @@ impl House {
             operator: config.operator_address,
             config,
             engine: None,
+            shares: None,
             folder,
-        };
-        house.start_engine();
-        house.start_gateway();
-        house
+        }
     }
 
     /// A house with category 9, an open period 2, one site, and people 1 to `people` in the roster.
@@ -156,7 +182,11 @@ impl House {
             self.config.clone(),
             Arc::clone(&self.journal),
             Arc::clone(&self.vault),
-            vec![journal_check(&self.journal)],
+            Attachments {
+                readiness: vec![journal_check(&self.journal)],
+                groups_before: self.shares.clone(),
+                ..Attachments::default()
+            },
         )
         .unwrap();
         self.public = gateway.public;

@@ -82,7 +82,7 @@ pub(super) fn drive_load(
                                 request_timeout: options.retry.request_timeout,
                             };
                             let report =
-                                drive(options.campaign.target.address, bounds, &mut traffic)
+                                drive(&options.campaign.target.addresses(), bounds, &mut traffic)
                                     .map_err(|error| error.to_string())?;
                             traffic.counts.show_now(options.live);
                             let failure = traffic.record_failure();

@@ -1,5 +1,5 @@
 //! A small world for the notifier: real rules make the events, a real vault seals the contacts, and the
-//! texts that are owed are worked out a second time, plainly.
+//! texts and messages that are owed are worked out a second time, plainly.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -18,13 +18,20 @@ use domain::{
 };
 use journal::memory::{MemoryConfig, MemoryJournal};
 use journal::{Journal, Position, Stream, Visibility};
+use notifier::publishing::ConfirmationTopic;
 use notifier::{
-    DeliveryRecord, DeliveryState, Details, MessageKind, Notifier, NotifierConfig, NotifierError,
-    NotifierStatus, SmsProvider, Texts, decode_delivery,
+    Accepted, DeliveryRecord, DeliveryState, LookUp, Notifier, NotifierConfig, NotifierError,
+    NotifierStatus, SendError, Sms, SmsProvider, decode_delivery,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use vault::{Contact, Secrets, Vault};
+
+pub mod cut;
+pub mod told;
+pub mod topic;
+
+pub use told::Owed;
 
 pub const PERIOD: PeriodNumber = PeriodNumber(2);
 pub const SLOTS: u32 = 6;
@@ -42,14 +49,6 @@ pub struct World {
     request: u64,
     random: ChaCha8Rng,
     nonce: u8,
-}
-
-/// A text as it must stand in the outbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owed {
-    pub reference: String,
-    pub to: String,
-    pub text: String,
 }
 
 impl World {
@@ -175,40 +174,44 @@ impl World {
         }
     }
 
-    fn intent() -> Intent {
+    fn intent(language: u8) -> Intent {
         Intent {
             county: CountyNumber(0),
             district: DistrictNumber(0),
             vaccines: VaccineSet(3),
-            language: LanguageNumber(0),
+            language: LanguageNumber(language),
         }
     }
 
     pub fn register(&mut self, person: u32, version: u32) -> Vec<Event> {
-        let sealed =
-            self.vault.seal_contact(&World::key(person).0, &World::contact(person, version));
-        self.register_sealed(person, sealed.unwrap())
+        let contact = World::contact(person, version);
+        let sealed = self.vault.seal_contact(&World::key(person).0, &contact);
+        self.register_with(person, sealed.unwrap(), contact.language)
     }
 
     pub fn register_sealed(&mut self, person: u32, sealed: Vec<u8>) -> Vec<Event> {
+        self.register_with(person, sealed, 0)
+    }
+
+    fn register_with(&mut self, person: u32, sealed: Vec<u8>, language: u8) -> Vec<Event> {
         let retry = self.retry();
         self.decide(Command::Register {
             person: World::key(person),
             attested: Attested { born_on: Day(5_000), roster_version: 1 },
-            intent: World::intent(),
+            intent: World::intent(language),
             sealed,
             retry,
         })
     }
 
     pub fn modify(&mut self, person: u32, version: u32) -> Vec<Event> {
-        let sealed =
-            self.vault.seal_contact(&World::key(person).0, &World::contact(person, version));
+        let contact = World::contact(person, version);
+        let sealed = self.vault.seal_contact(&World::key(person).0, &contact);
         let retry = self.retry();
         self.decide(Command::Modify {
             person: PersonRef::Key(World::key(person)),
             attested: Attested { born_on: Day(5_000), roster_version: 1 },
-            intent: World::intent(),
+            intent: World::intent(contact.language),
             sealed: sealed.unwrap(),
             retry,
         })
@@ -288,61 +291,16 @@ impl World {
         }
     }
 
-    /// The texts owed, worked out from the events without the notifier's help.
-    pub fn owed(&self, prefix: &str) -> Vec<Owed> {
-        let mut catalogue = domain::view::Catalogue::new();
-        let mut contacts: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
-        let mut keys: BTreeMap<u32, [u8; 16]> = BTreeMap::new();
-        let mut texts = Texts::read().unwrap();
-        let mut owed = Vec::new();
-        for (id, event) in self.events() {
-            assert!(catalogue.absorb(&event));
-            let (kind, person, booking, slot) = match event {
-                Event::Numbered { person, key } => {
-                    keys.insert(person.0, key.0);
-                    continue;
-                }
-                Event::Registered { person, sealed, .. }
-                | Event::Modified { person, sealed, .. } => {
-                    contacts.insert(person.0, sealed);
-                    continue;
-                }
-                Event::Confirmed { person, booking, slot, .. } => {
-                    (MessageKind::Confirmed, person, booking, slot)
-                }
-                Event::Changed { person, booking, from, to, .. } if from != to => {
-                    (MessageKind::Changed, person, booking, to)
-                }
-                Event::Cancelled { person, booking, slot, .. } => {
-                    (MessageKind::Cancelled, person, booking, slot)
-                }
-                _ => continue,
-            };
-            let contact = self.vault.open_contact(&keys[&person.0], &contacts[&person.0]).unwrap();
-            let slot = catalogue.slot(slot).unwrap();
-            let details = Details {
-                site: catalogue.site(slot.site).unwrap(),
-                slot,
-                vaccine: catalogue.vaccine_name(slot.vaccine).unwrap(),
-                booking,
-            };
-            let mut text = String::new();
-            texts.push(kind, contact.language, &details, &mut text);
-            let reference = format!("{prefix}{id}");
-            owed.push(Owed { reference, to: contact.phone.clone(), text });
-        }
-        owed
-    }
-
-    /// All events with their ids.
-    pub fn events(&self) -> Vec<(EventId, Event)> {
+    /// All events with their ids and times.
+    pub fn events(&self) -> Vec<(EventId, Millis, Event)> {
         let mut events = Vec::new();
         for bytes in &self.groups {
             let group = EventGroup::decode(bytes).unwrap();
             for command in group.commands() {
                 let command = command.unwrap();
                 for (index, event) in command.events.into_iter().enumerate() {
-                    events.push((EventId::new(command.sequence, index as u16), event));
+                    let id = EventId::new(command.sequence, index as u16);
+                    events.push((id, group.at, event));
                 }
             }
         }
@@ -350,7 +308,7 @@ impl World {
     }
 
     pub fn person(&self, person: u32) -> Option<PersonNumber> {
-        self.events().into_iter().find_map(|(_, event)| match event {
+        self.events().into_iter().find_map(|(_, _, event)| match event {
             Event::Numbered { person: number, key } if key == World::key(person) => Some(number),
             _ => None,
         })
@@ -368,6 +326,7 @@ pub fn quick(data_dir: &Path) -> NotifierConfig {
         batch_interval_ms: 0,
         retry_ms_min: 1,
         retry_ms_max: 2,
+        topic_look_interval_ms: 1,
         ..NotifierConfig::new(data_dir)
     }
 }
@@ -387,11 +346,21 @@ impl Running {
         provider: Box<dyn SmsProvider>,
         stop: Arc<AtomicBool>,
     ) -> Running {
-        let notifier = Notifier::open(config, journal, Arc::clone(vault), provider).unwrap();
+        Running::of(Notifier::open(config, journal, Arc::clone(vault), provider).unwrap(), stop)
+    }
+
+    pub fn of(notifier: Notifier, stop: Arc<AtomicBool>) -> Running {
         let status = notifier.status();
         let flag = Arc::clone(&stop);
         let thread = std::thread::spawn(move || notifier.run(&flag));
         Running { status, stop, thread }
+    }
+
+    /// Waits until every message through a command is in the topic, or the notifier has ended.
+    pub fn wait_for_topic(&self, sequence: u64) {
+        self.wait_until("all messages are published", |status| {
+            status.publishing().through() >= sequence
+        });
     }
 
     /// Waits until everything through a command is settled, or the notifier has ended.
@@ -412,6 +381,48 @@ impl Running {
     pub fn end(self) -> Result<(), NotifierError> {
         self.stop.store(true, Ordering::Release);
         self.thread.join().unwrap()
+    }
+}
+
+/// A notifier that sends to nobody and publishes to this topic.
+pub fn publish(
+    world: &World,
+    journal: &Arc<dyn Journal>,
+    config: NotifierConfig,
+    topic: &(impl ConfirmationTopic + Clone + 'static),
+) -> Running {
+    let (topic, provider) = (Box::new(topic.clone()), Box::new(Nobody));
+    publish_and_send(world, journal, config, topic, provider, Arc::default())
+}
+
+/// A notifier that also publishes to this topic.
+pub fn publish_and_send(
+    world: &World,
+    journal: &Arc<dyn Journal>,
+    config: NotifierConfig,
+    topic: Box<dyn ConfirmationTopic>,
+    provider: Box<dyn SmsProvider>,
+    stop: Arc<AtomicBool>,
+) -> Running {
+    let (journal, vault) = (Arc::clone(journal), Arc::clone(&world.vault));
+    let notifier = Notifier::open(config, journal, vault, provider).unwrap();
+    Running::of(notifier.publish_to(topic), stop)
+}
+
+/// Takes every text.
+pub struct Nobody;
+
+impl SmsProvider for Nobody {
+    fn name(&self) -> &'static str {
+        "nobody"
+    }
+
+    fn send(&self, _: &Sms<'_>) -> Result<Accepted, SendError> {
+        Ok(Accepted)
+    }
+
+    fn lookup(&self, _: &str, _: u64) -> Result<LookUp, SendError> {
+        Ok(LookUp::NeverArrived)
     }
 }
 

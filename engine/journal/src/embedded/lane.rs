@@ -94,7 +94,7 @@ impl LaneShared {
         true
     }
 
-    /// Whether records wait. Takes the lock: see [`super::bell`].
+    /// Whether records wait. Takes the lock: see [`crate::bell`].
     pub(super) fn has_waiting(&self) -> bool {
         self.waiting.lock().bytes() > 0
     }

@@ -11,13 +11,13 @@ use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::bell::Bell;
 use super::config::{Clock, EmbeddedConfig};
 use super::frame::Draft;
 use super::lane::LaneShared;
 use super::segment::{Maker, Segment, read_segment};
 use super::tail::{Kind, Tail};
 use super::writer;
+use crate::bell::Bell;
 use crate::storage::{Access, Storage, StorageFile, io_error};
 use crate::{Appended, Health, JournalError, JournalId, Position, Stream};
 

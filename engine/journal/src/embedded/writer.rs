@@ -2,7 +2,7 @@
 //!
 //! Does: takes what waits in all lanes into one group, writes every waiting group of a segment in one
 //! call, makes it durable, shows it to readers, settles the lanes, keeps its distance
-//! ([`super::pacing`]), proves the last group durable when idle. While it writes, lanes fill: that is
+//! ([`crate::pacing`]), proves the last group durable when idle. While it writes, lanes fill: that is
 //! the next group. Does not retry: the first failed call ends the thread and the journal's writing.
 
 use std::collections::VecDeque;
@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use super::frame::{Draft, Frame, Packing};
 use super::lane::LaneShared;
-use super::pacing::Pacing;
 use super::segment::Segment;
 use super::stream::StreamCore;
 use super::tail::Kind;
+use crate::pacing::Pacing;
 use crate::storage::{StorageFile, io_error, write_all_at};
 use crate::system::{WRITE_PARTS_MAX, sharpen_timers, shorten_turns};
 use crate::{Appended, JournalError, Settled, Ticket};

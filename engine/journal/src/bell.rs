@@ -19,7 +19,7 @@ const ASLEEP: u8 = 2;
 
 /// Wakes one thread.
 #[derive(Debug, Default)]
-pub(super) struct Bell {
+pub(crate) struct Bell {
     /// What the thread does.
     state: AtomicU8,
     /// The thread, once it runs.
@@ -28,22 +28,22 @@ pub(super) struct Bell {
 
 impl Bell {
     /// The calling thread is the one to wake.
-    pub(super) fn adopt(&self) {
+    pub(crate) fn adopt(&self) {
         let _ = self.sleeper.set(std::thread::current());
     }
 
     /// Announces sleep. Look for work once more after this, then [`Bell::sleep`] or [`Bell::rise`].
-    pub(super) fn lie_down(&self) {
+    pub(crate) fn lie_down(&self) {
         self.state.store(ASLEEP, Ordering::SeqCst);
     }
 
     /// Announces a pause that only [`Bell::ring`] ends early.
-    pub(super) fn pause(&self) {
+    pub(crate) fn pause(&self) {
         self.state.store(PAUSING, Ordering::SeqCst);
     }
 
     /// Sleeps until rung or until the time is over; may wake for nothing.
-    pub(super) fn sleep(&self, longest: Option<Duration>) {
+    pub(crate) fn sleep(&self, longest: Option<Duration>) {
         match longest {
             Some(time) => std::thread::park_timeout(time),
             None => std::thread::park(),
@@ -51,24 +51,24 @@ impl Bell {
     }
 
     /// Back to work.
-    pub(super) fn rise(&self) {
+    pub(crate) fn rise(&self) {
         self.state.store(AWAKE, Ordering::SeqCst);
     }
 
     /// Whether the thread is in a pause and nobody rang yet.
-    pub(super) fn is_pausing(&self) -> bool {
+    pub(crate) fn is_pausing(&self) -> bool {
         self.state.load(Ordering::Acquire) == PAUSING
     }
 
     /// Wakes the thread if it sleeps for want of work. One load otherwise.
-    pub(super) fn nudge(&self) {
+    pub(crate) fn nudge(&self) {
         if self.state.load(Ordering::SeqCst) == ASLEEP {
             self.ring();
         }
     }
 
     /// Wakes the thread, out of a pause too.
-    pub(super) fn ring(&self) {
+    pub(crate) fn ring(&self) {
         self.state.store(AWAKE, Ordering::SeqCst);
         if let Some(thread) = self.sleeper.get() {
             thread.unpark();

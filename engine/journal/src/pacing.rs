@@ -25,7 +25,7 @@ const STEP_US_MIN: u64 = 50;
 
 /// The distance between groups.
 #[derive(Debug)]
-pub(super) struct Pacing {
+pub(crate) struct Pacing {
     /// Smoothed time of one durable write.
     write_time: Duration,
     /// Longest distance between the starts of two groups.
@@ -36,7 +36,7 @@ pub(super) struct Pacing {
 
 impl Pacing {
     /// No measurement yet.
-    pub(super) fn new(group_interval_us_max: u32, tiny_group_records: u32) -> Pacing {
+    pub(crate) fn new(group_interval_us_max: u32, tiny_group_records: u32) -> Pacing {
         Pacing {
             write_time: Duration::ZERO,
             interval_max: Duration::from_micros(group_interval_us_max.into()),
@@ -45,7 +45,7 @@ impl Pacing {
     }
 
     /// Learns from a write.
-    pub(super) fn measured(&mut self, took: Duration) {
+    pub(crate) fn measured(&mut self, took: Duration) {
         self.write_time = if self.write_time.is_zero() {
             took
         } else {
@@ -54,7 +54,7 @@ impl Pacing {
     }
 
     /// Least time from the start of a group of `records` to the start of the next.
-    pub(super) fn interval_after(&self, records: u32) -> Duration {
+    pub(crate) fn interval_after(&self, records: u32) -> Duration {
         if records <= self.tiny_group_records {
             return Duration::ZERO;
         }
@@ -62,7 +62,7 @@ impl Pacing {
     }
 
     /// Time after which arrivals that stopped are taken to have dried up.
-    pub(super) fn step(&self) -> Duration {
+    pub(crate) fn step(&self) -> Duration {
         let longest = (self.write_time * INTERVAL_WRITE_TIMES).min(self.interval_max);
         (longest / STEPS).max(Duration::from_micros(STEP_US_MIN))
     }

@@ -1,0 +1,163 @@
+//! The product over HTTP on Kafka beside its embedded self, and a killed engine's successor.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use broker::Cluster;
+use journal::Journal;
+use journal::kafka::KafkaJournal;
+use loadtest::arrivals::{Spacing, Stages};
+use loadtest::saturate::{Pace, SaturateOptions, saturate};
+
+use super::installation::{self, Installation};
+use crate::crowd::Crowd;
+use crate::figures::{Figure, Summary, median};
+use crate::http::{ROUND, Round, round, settle};
+use crate::nation::Nation;
+use crate::part::Run;
+use crate::process::cpu_us;
+use crate::server::Server;
+
+/// Rounds of each side.
+const ROUNDS: usize = 3;
+/// Connections judged.
+const CONNECTIONS: usize = 256;
+/// People booked at most in one round.
+const PEOPLE_PER_ROUND: u32 = 400_000;
+/// People who book while the engine is killed.
+const PEOPLE_OF_THE_KILL: u32 = 60_000;
+/// Bookings a second meanwhile.
+const RATE_OF_THE_KILL: f64 = 2_000.0;
+/// Slots on offer.
+const SLOTS: u32 = 35_000;
+/// Longest wait for a successor.
+const SUCCESSOR: Duration = Duration::from_secs(60);
+/// How often it is asked whether it is active.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Adds `kafka_vs_embedded` and `takeover_seconds`.
+pub(super) fn measure(run: &Run, cluster: &Cluster, summary: &mut Summary) -> Result<(), String> {
+    let people = PEOPLE_PER_ROUND * ROUNDS as u32 + PEOPLE_OF_THE_KILL;
+    let nation = Nation::roomy(people, SLOTS);
+
+    let embedded = Crowd::new(nation);
+    let data = run.scratch.join("embedded");
+    embedded.write(&data)?;
+    let alone = Server::product(&run.product, &data)?;
+
+    let config = installation::config(cluster, "product.");
+    installation::make_topics(&config)?;
+    let house = Installation::new(&run.product, &run.scratch.join("kafka"), &config)?;
+    let crowd = Crowd::with_secrets(nation, house.secrets.clone());
+    let journal = KafkaJournal::open(config).map_err(|error| error.to_string())?;
+    crowd.fill(&journal)?;
+    journal.close();
+    let engine = house.start("engine", "engine")?;
+    let notifier = house.start("notifier", "notifier")?;
+    let gateway = house.start("gateway", "gateway")?;
+    for server in [&alone, &engine, &notifier, &gateway] {
+        settle(server)?;
+    }
+    let parts = [&gateway, &engine, &notifier];
+    compare(summary, (&crowd, &gateway, parts), (&embedded, &alone))?;
+    drop(alone);
+    take_over(summary, &house, &crowd, &gateway, engine)
+}
+
+/// Rounds on Kafka and embedded, in turn.
+fn compare(
+    summary: &mut Summary,
+    (crowd, gateway, parts): (&Crowd, &Server, [&Server; 3]),
+    (embedded, alone): (&Crowd, &Server),
+) -> Result<(), String> {
+    let mut pairs: Vec<(Round, Round, f64)> = Vec::new();
+    for _ in 0..ROUNDS {
+        let requests = crowd.prepare(PEOPLE_PER_ROUND);
+        let spent = |_: &()| parts.iter().map(|part| cpu_us(part.pid())).sum::<Result<u64, _>>();
+        let before = spent(&())?;
+        let on_kafka = round(&requests, gateway, CONNECTIONS, 202)?;
+        let cpu_us = (spent(&())? - before) as f64 / (on_kafka.per_second * ROUND.as_secs_f64());
+        let requests = embedded.prepare(PEOPLE_PER_ROUND);
+        pairs.push((on_kafka, round(&requests, alone, CONNECTIONS, 202)?, cpu_us));
+    }
+    let of =
+        |pick: fn(&(Round, Round, f64)) -> f64| median(&pairs.iter().map(pick).collect::<Vec<_>>());
+    summary.add(Figure {
+        ratio: Some(of(|(kafka, embedded, _)| kafka.per_second / embedded.per_second)),
+        ..Figure::against(
+            "kafka_vs_embedded",
+            of(|(kafka, _, _)| kafka.per_second),
+            "1/s",
+            "embedded; Kafka of class single_broker",
+            of(|(_, embedded, _)| embedded.per_second),
+        )
+    });
+    summary.add(Figure {
+        ratio: Some(of(|(_, embedded, cpu)| cpu / embedded.cpu_us)),
+        ..Figure::against(
+            "kafka_booking_cpu",
+            of(|(_, _, cpu)| *cpu),
+            "us",
+            "embedded; the broker's own left out",
+            of(|(_, embedded, _)| embedded.cpu_us),
+        )
+    });
+    summary.add(Figure::printed("kafka_booking_p50", of(|(kafka, _, _)| kafka.p50_ms), "ms"));
+    summary.add(Figure::printed("kafka_booking_p99", of(|(kafka, _, _)| kafka.p99_ms), "ms"));
+    Ok(())
+}
+
+/// Kills the active engine while people book, and waits for the standby's first decision.
+fn take_over(
+    summary: &mut Summary,
+    house: &Installation,
+    crowd: &Crowd,
+    gateway: &Server,
+    active: Server,
+) -> Result<(), String> {
+    let standby = house.start("engine", "standby")?;
+    let requests = crowd.prepare(PEOPLE_OF_THE_KILL);
+    let make = |index: u64, out: &mut Vec<u8>| requests.append(index, out);
+    let mut options = SaturateOptions::new(gateway.address, &make);
+    options.connections = 64;
+    options.duration = Duration::from_secs(12);
+    options.pace = Pace::Planned {
+        stages: Stages::constant(RATE_OF_THE_KILL, options.duration)?,
+        spacing: Spacing::Poisson,
+        seed: 1,
+        drop_after: options.duration,
+    };
+    let seconds = std::thread::scope(|scope| {
+        let load = scope.spawn(|| saturate(&options));
+        std::thread::sleep(Duration::from_secs(2));
+        // Dropping a server kills it.
+        drop(active);
+        let killed = Instant::now();
+        while !is_active(standby.address) {
+            if killed.elapsed() > SUCCESSOR {
+                return Err("no successor came".to_owned());
+            }
+            std::thread::sleep(LOOK);
+        }
+        let seconds = killed.elapsed().as_secs_f64();
+        let result = load.join().map_err(|_| "the load panicked".to_owned())?;
+        crate::http::check(&result.map_err(|error| error.to_string())?, 202)?;
+        Ok(seconds)
+    })?;
+    summary.add(Figure::absolute("takeover_seconds", seconds, "s"));
+    Ok(())
+}
+
+/// True when the engine says that it decides.
+fn is_active(operator: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(operator)?;
+        stream
+            .write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.contains("\"reason\":\"active\""))
+}

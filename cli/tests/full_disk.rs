@@ -1,0 +1,66 @@
+//! The real process when the disk takes no more: nothing is acknowledged from then on, `/readyz` says
+//! why, reads go on, and after a start with room nothing acknowledged is missing.
+//!
+//! A file size limit stands in for the full disk: the call that makes the next segment fails, exactly
+//! where a full disk is noticed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use support::crowd::{Crowd, CrowdSize};
+use support::{Folder, Home, next, seed, wait_until};
+
+/// Enough that the streams outgrow the limit.
+const SIZE: CrowdSize = CrowdSize { people: 6_000, rate: 300 };
+/// Segments double from a megabyte; the third is too long.
+const FILE_BYTES_MAX: u64 = 3 << 20;
+
+#[test]
+fn a_disk_that_takes_no_more_is_told_and_costs_nothing_acknowledged() {
+    let mut random = seed();
+    let folder = Folder::new("full-disk");
+    let mut home = Home::new(&folder);
+    // An import's events may be as long as a segment: small ones let segments be small.
+    home.settings = [
+        "journal.segment_bytes_first=1048576",
+        "journal.behind_record_bytes_max=524288",
+        "journal.write_bytes_max=65536",
+        "log.level=warn",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    home.file_bytes_max = Some(FILE_BYTES_MAX);
+    let server = home.start();
+    let mut crowd = Crowd::start(&home, &folder.0, &server, SIZE, next(&mut random) >> 1);
+    crowd.wait_for_bookings();
+
+    let ready = format!("{}/readyz", server.operator);
+    let mut said = String::new();
+    wait_until("the disk is full", || {
+        let (status, body) = server.call("GET", &ready, "", &[]);
+        said = body;
+        status == 503
+    });
+    assert!(said.contains("commands") || said.contains("events"), "which stream? {said}");
+    assert!(said.contains("File too large"), "why? {said}");
+    let (status, home_page) = server.call("GET", &format!("{}/v1/home", server.public), "", &[]);
+    assert_eq!(status, 200, "reads go on: {home_page}");
+    let (status, _) = server.call("GET", &format!("{}/livez", server.operator), "", &[]);
+    assert_eq!(status, 200, "it lives");
+    let bearer = format!("authorization: Bearer {}", server.token);
+    let category = r#"{"names":{"zh-TW":"x","en":"x"},"members":true,"vaccines":["AZ"],"opens_at":"2021-07-01T00:00:00+08:00","closes_at":"2099-01-01T00:00:00+08:00"}"#;
+    let (status, body) = server.call(
+        "PUT",
+        &format!("{}/v1/categories/31", server.operator),
+        category,
+        &[&bearer, "content-type: application/json"],
+    );
+    assert_eq!(status, 503, "nothing is acknowledged: {body}");
+
+    server.kill();
+    home.file_bytes_max = None;
+    let server = home.start();
+    crowd.assert_audit_passes();
+    assert!(server.stop().success(), "an orderly end exits 0");
+}

@@ -1,0 +1,322 @@
+//! The topics of an installation: how they are made, and what is refused to run on.
+//!
+//! Does: make them with the settings on which the promises rest, and check those settings at every
+//! start, naming topic and setting. A broker can be set up so that it acknowledges and forgets; this
+//! product does not run on such a topic. Never makes a topic by itself, and never changes one, except
+//! where an operator asks for it.
+
+use std::time::Duration;
+
+use futures_executor::block_on;
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, ConfigResource, NewTopic, ResourceSpecifier,
+    TopicReplication,
+};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::FromClientConfig;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::metadata::{Metadata, MetadataTopic};
+
+use super::client::{Connection, refused_property};
+use super::config::{Durability, KafkaConfig};
+use crate::{JournalError, Stream};
+
+/// The public topic's name behind the prefix.
+pub const CONFIRMATIONS: &str = "confirmations";
+/// Replicas that `replicated` asks for.
+const REPLICAS_MIN: usize = 3;
+/// Replicas that must have a group before it is acknowledged.
+const IN_SYNC_MIN: i64 = 2;
+
+/// What became of one topic when topics were made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MadeTopic {
+    /// Its name.
+    pub name: String,
+    /// False when it was there before.
+    pub is_new: bool,
+}
+
+/// All topics of an installation: the streams', and the public one.
+pub fn topic_names(config: &KafkaConfig) -> Vec<String> {
+    let streams = Stream::ALL.iter().map(|stream| config.topic(*stream));
+    streams.chain([config.topic_named(CONFIRMATIONS)]).collect()
+}
+
+/// Makes the topics that are missing, with the settings on which the promises rest. Those that are
+/// there are left as they are, and checked.
+///
+/// # Errors
+/// When no broker answers, the cluster refuses, or a topic's settings break a promise.
+pub fn create_topics(config: &KafkaConfig) -> Result<Vec<MadeTopic>, JournalError> {
+    let (connection, metadata) = Connection::open(config)?;
+    let brokers = metadata.brokers().len();
+    let replicas = match config.durability {
+        Durability::Replicated if brokers < REPLICAS_MIN => {
+            return Err(JournalError::Setting {
+                key: "kafka.durability",
+                why: format!(
+                    "\"replicated\" needs at least {REPLICAS_MIN} brokers; the cluster has {brokers}. \"single_broker\" is for development"
+                ),
+            });
+        }
+        Durability::Replicated => REPLICAS_MIN as i32,
+        Durability::SingleBroker => 1,
+    };
+    drop(connection);
+    let names = topic_names(config);
+    let settings = wanted_settings(config);
+    let topics: Vec<NewTopic<'_>> = names
+        .iter()
+        .map(|name| {
+            let mut topic = NewTopic::new(name, 1, TopicReplication::Fixed(replicas));
+            topic.config = settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+            topic
+        })
+        .collect();
+    let admin = admin(config)?;
+    let results = block_on(admin.create_topics(&topics, &options(config)))
+        .map_err(|error| refused("create topics", &config.topic_prefix, &error))?;
+    let mut made = Vec::new();
+    for result in results {
+        made.push(match result {
+            Ok(name) => MadeTopic { name, is_new: true },
+            Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => MadeTopic { name, is_new: false },
+            Err((name, code)) => return Err(refused("create topic", &name, &code)),
+        });
+    }
+    wait_for(config, &names)?;
+    check_topics(config)?;
+    Ok(made)
+}
+
+/// A cluster tells its brokers of a new topic a moment later.
+fn wait_for(config: &KafkaConfig, names: &[String]) -> Result<(), JournalError> {
+    let (connection, mut metadata) = Connection::open(config)?;
+    for _ in 0..100 {
+        let are_led = names.iter().all(|name| {
+            topic_of(&metadata, name).is_some_and(|topic| {
+                topic.partitions().iter().all(|partition| partition.leader() >= 0)
+            })
+        });
+        if are_led {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        metadata = connection.metadata()?;
+    }
+    Err(JournalError::Unavailable {
+        place: format!("topics {}*", config.topic_prefix),
+        cause: "they were made, and no broker leads them yet; try again".to_owned(),
+    })
+}
+
+/// Checks every topic's settings.
+///
+/// # Errors
+/// [`JournalError::Setting`] naming the first topic and setting that breaks a promise.
+pub fn check_topics(config: &KafkaConfig) -> Result<(), JournalError> {
+    let (_, metadata) = Connection::open(config)?;
+    check(config, &metadata, &Timestamps::Broker, &topic_names(config))
+}
+
+/// Who dates a stream's groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timestamps {
+    /// The broker: `LogAppendTime`.
+    Broker,
+    /// The producer: `CreateTime`, while a journal is carried over, and in tests.
+    Own,
+}
+
+impl Timestamps {
+    const fn value(self) -> &'static str {
+        match self {
+            Timestamps::Broker => "LogAppendTime",
+            Timestamps::Own => "CreateTime",
+        }
+    }
+}
+
+/// Checks these topics.
+pub(super) fn check(
+    config: &KafkaConfig,
+    metadata: &Metadata,
+    timestamps: &Timestamps,
+    names: &[String],
+) -> Result<(), JournalError> {
+    for name in names {
+        check_shape(config, metadata, name)?;
+    }
+    let admin = admin(config)?;
+    let specifiers: Vec<_> =
+        names.iter().map(|name| ResourceSpecifier::Topic(name.as_str())).collect();
+    let described = block_on(admin.describe_configs(&specifiers, &options(config)))
+        .map_err(|error| refused("describe configs", &config.topic_prefix, &error))?;
+    for (name, resource) in names.iter().zip(described) {
+        let resource = resource.map_err(|code| refused("describe configs", name, &code))?;
+        check_settings(config, name, timestamps, &resource)?;
+    }
+    Ok(())
+}
+
+fn topic_of<'a>(metadata: &'a Metadata, name: &str) -> Option<&'a MetadataTopic> {
+    metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none())
+}
+
+fn check_shape(config: &KafkaConfig, metadata: &Metadata, name: &str) -> Result<(), JournalError> {
+    let Some(topic) = topic_of(metadata, name) else {
+        return Err(JournalError::Setting {
+            key: "kafka.topic_prefix",
+            why: format!(
+                "topic {name} does not exist (or may not be seen with these credentials). `slotline admin topics create` makes it"
+            ),
+        });
+    };
+    let partitions = topic.partitions();
+    if partitions.len() != 1 {
+        let found = partitions.len().to_string();
+        return Err(broken(name, "partitions", &found, "1: one order for all"));
+    }
+    let replicas = partitions.iter().map(|partition| partition.replicas().len()).min();
+    if config.durability == Durability::Replicated && replicas < Some(REPLICAS_MIN) {
+        let found = replicas.unwrap_or(0).to_string();
+        return Err(broken(name, "replication factor", &found, "at least 3"));
+    }
+    Ok(())
+}
+
+fn check_settings(
+    config: &KafkaConfig,
+    name: &str,
+    timestamps: &Timestamps,
+    resource: &ConfigResource,
+) -> Result<(), JournalError> {
+    let value = |key: &str| {
+        let entry = resource.entries.iter().find(|entry| entry.name == key);
+        entry.and_then(|entry| entry.value.clone()).unwrap_or_default()
+    };
+    let number = |key: &str| value(key).parse::<i64>().unwrap_or(0);
+    let at_least = |key: &str, least: i64, wanted: &str| {
+        let found = number(key);
+        if found >= least { Ok(()) } else { Err(broken(name, key, &found.to_string(), wanted)) }
+    };
+    let exactly = |key: &str, wanted: &str, why: &str| {
+        let found = value(key);
+        let says = format!("{wanted}: {why}");
+        if found == wanted { Ok(()) } else { Err(broken(name, key, &found, &says)) }
+    };
+    exactly("cleanup.policy", "delete", "a compacted journal has holes")?;
+    let retention_ms = number("retention.ms");
+    if retention_ms != -1 && retention_ms < config.retention_ms_min {
+        let wanted =
+            format!("-1, or at least kafka.retention_ms_min = {}", config.retention_ms_min);
+        return Err(broken(name, "retention.ms", &retention_ms.to_string(), &wanted));
+    }
+    exactly("retention.bytes", "-1", "the truth is not trimmed by size")?;
+    exactly("unclean.leader.election.enable", "false", "it forgets what was acknowledged")?;
+    let is_stream = name != config.topic_named(CONFIRMATIONS);
+    if is_stream {
+        exactly("message.timestamp.type", timestamps.value(), "it dates every command")?;
+    }
+    let most = config.message_bytes_max().into();
+    at_least("max.message.bytes", most, &format!("at least {most}, for the largest group"))?;
+    match config.durability {
+        Durability::Replicated => at_least(
+            "min.insync.replicas",
+            IN_SYNC_MIN,
+            "at least 2: one copy alone is not durable",
+        ),
+        Durability::SingleBroker => {
+            exactly("flush.messages", "1", "one broker must sync each group")
+        }
+    }
+}
+
+/// The settings a topic is made with.
+fn wanted_settings(config: &KafkaConfig) -> Vec<(&'static str, String)> {
+    let mut settings = vec![
+        ("cleanup.policy", "delete".to_owned()),
+        ("retention.ms", "-1".to_owned()),
+        ("retention.bytes", "-1".to_owned()),
+        ("unclean.leader.election.enable", "false".to_owned()),
+        ("message.timestamp.type", Timestamps::Broker.value().to_owned()),
+        ("max.message.bytes", config.message_bytes_max().to_string()),
+        ("compression.type", "producer".to_owned()),
+    ];
+    match config.durability {
+        Durability::Replicated => settings.push(("min.insync.replicas", IN_SYNC_MIN.to_string())),
+        Durability::SingleBroker => {
+            settings.push(("min.insync.replicas", "1".to_owned()));
+            settings.push(("flush.messages", "1".to_owned()));
+        }
+    }
+    settings
+}
+
+/// Lets the producer date the streams' groups, or the broker again. For an empty installation that
+/// another journal is carried into.
+///
+/// # Errors
+/// When the cluster refuses.
+pub(super) fn set_timestamps(
+    config: &KafkaConfig,
+    timestamps: Timestamps,
+) -> Result<(), JournalError> {
+    let mut settings = wanted_settings(config);
+    settings.retain(|(key, _)| *key != "message.timestamp.type");
+    settings.push(("message.timestamp.type", timestamps.value().to_owned()));
+    alter_streams(config, &settings)
+}
+
+/// Sets exactly these settings on the streams' topics.
+///
+/// # Errors
+/// When the cluster refuses.
+pub(super) fn alter_streams(
+    config: &KafkaConfig,
+    settings: &[(&'static str, String)],
+) -> Result<(), JournalError> {
+    let names: Vec<String> = Stream::ALL.iter().map(|stream| config.topic(*stream)).collect();
+    let changes: Vec<AlterConfig<'_>> = names
+        .iter()
+        .map(|name| {
+            settings
+                .iter()
+                .fold(AlterConfig::new(ResourceSpecifier::Topic(name)), |change, (key, value)| {
+                    change.set(key, value)
+                })
+        })
+        .collect();
+    let admin = admin(config)?;
+    let results = block_on(admin.alter_configs(&changes, &options(config)))
+        .map_err(|error| refused("alter configs", &config.topic_prefix, &error))?;
+    for result in results {
+        if let Err((_, code)) = result {
+            return Err(refused("alter configs", &config.topic_prefix, &code));
+        }
+    }
+    Ok(())
+}
+
+fn admin(config: &KafkaConfig) -> Result<AdminClient<DefaultClientContext>, JournalError> {
+    AdminClient::from_config(&config.common()).map_err(|error| refused_property(&error))
+}
+
+fn options(config: &KafkaConfig) -> AdminOptions {
+    let patience = Duration::from_millis(config.connect_timeout_ms.into());
+    AdminOptions::new().request_timeout(Some(patience)).operation_timeout(Some(patience))
+}
+
+fn refused(call: &'static str, place: &str, cause: &dyn std::fmt::Display) -> JournalError {
+    JournalError::Io { call, place: place.to_owned(), cause: cause.to_string() }
+}
+
+fn broken(topic: &str, setting: &str, found: &str, wanted: &str) -> JournalError {
+    JournalError::Setting {
+        key: "kafka.durability",
+        why: format!(
+            "topic {topic} has {setting} = {found}, which breaks a promise; it must be {wanted}"
+        ),
+    }
+}
