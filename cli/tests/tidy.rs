@@ -115,3 +115,29 @@ fn the_domain_reads_no_clock_and_touches_no_file() {
         }
     }
 }
+
+#[test]
+fn every_unit_starts_a_command_that_there_is() {
+    let mut units = Vec::new();
+    sources(&root().join("config/systemd"), ".service", &mut units);
+    assert_eq!(units.len(), 3);
+    for path in units {
+        let text = fs::read_to_string(&path).unwrap();
+        let start = text.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+        let words: Vec<&str> = start.split(' ').skip(1).collect();
+        let [verb, "--config", config] = words[..] else { panic!("{}: {start}", path.display()) };
+        let name = format!("slotline-{verb}.service");
+        assert!(path.ends_with(&name) && config.ends_with("kafka.toml"), "{}", path.display());
+        let help = std::process::Command::new(env!("CARGO_BIN_EXE_slotline"))
+            .args([verb, "--help"])
+            .output()
+            .unwrap();
+        assert!(String::from_utf8_lossy(&help.stdout).contains("--config"), "{verb}: {help:?}");
+        // A key that is misspelt in the environment stops the start.
+        for setting in text.lines().filter_map(|line| line.strip_prefix("Environment=SLOTLINE__")) {
+            let (key, _) = setting.split_once('=').unwrap();
+            let known = ["DATA_DIR", "LISTEN__PUBLIC", "LISTEN__OPERATOR"];
+            assert!(known.contains(&key), "{}: {key}", path.display());
+        }
+    }
+}
