@@ -31,7 +31,7 @@ fn world(default_seed: u64) -> World {
     let clock = TestClock::new();
     let journal = memory(&clock);
     script::append_in_groups(journal.as_ref(), &script::whole(seed, 300), &mut dice, 50);
-    let (through, outage) = AwayJournal::new(&journal);
+    let (through, outage) = AwayJournal::over(&journal);
     World { clock, journal, through, outage, dice }
 }
 
@@ -131,7 +131,7 @@ fn a_deposed_engine_reads_on_once_the_events_can_be_reached_again() {
     let wrapped = Wrapped::new(&world.journal);
     let (paused, is_held) = (Arc::clone(&wrapped.paused), Arc::clone(&wrapped.is_held));
     let slow: Arc<dyn Journal> = Arc::new(wrapped);
-    let (slow, outage) = AwayJournal::new(&slow);
+    let (slow, outage) = AwayJournal::over(&slow);
     world.outage = outage;
     let first = Running::start(shared(one.path()), &slow, &world.clock);
     first.wait_for_phase(Phase::Active);

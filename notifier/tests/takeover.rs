@@ -153,7 +153,7 @@ fn an_outage_delays_a_start_and_is_not_taken_for_the_silence_of_the_active_notif
     let first = start(&world, &journal, shared_config(folder.path(), "first", 400), &provider);
     first.wait_for(world.last());
 
-    let (through, faults) = AwayJournal::new(&journal);
+    let (through, faults) = AwayJournal::over(&journal);
     faults.set_away(Stream::Deliveries, true);
     // Long beside the distance of the first one's beats: a slow machine must not look like a dead one.
     let patient = shared_config(folder.path(), "second", 2_000);

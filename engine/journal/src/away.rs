@@ -75,7 +75,7 @@ pub struct AwayJournal {
 
 impl AwayJournal {
     /// A view of a journal, without faults yet.
-    pub fn new(inner: &Arc<dyn Journal>) -> (Arc<dyn Journal>, Arc<Faults>) {
+    pub fn over(inner: &Arc<dyn Journal>) -> (Arc<dyn Journal>, Arc<Faults>) {
         let faults = Arc::new(Faults::default());
         (Arc::new(AwayJournal { inner: Arc::clone(inner), faults: Arc::clone(&faults) }), faults)
     }
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn faults_begin_and_end_and_lose_nothing() {
         let inner: Arc<dyn Journal> = Arc::new(MemoryJournal::new(MemoryConfig::default()));
-        let (journal, faults) = AwayJournal::new(&inner);
+        let (journal, faults) = AwayJournal::over(&inner);
         let open = || journal.reader(Stream::Roster, Position::START, Visibility::Durable);
         let mut reader = open().unwrap();
         for fault in Fault::ALL {
