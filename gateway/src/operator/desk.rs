@@ -23,8 +23,9 @@ pub(super) const CSV_TYPE: &str = "text/csv";
 /// Content type of bodies.
 pub(super) const JSON_TYPE: &str = "application/json";
 
-/// How often an import is begun anew when one of another gateway came between.
-pub(super) const IMPORT_ATTEMPTS_MAX: u32 = 5;
+/// Longest rest before an import is begun anew when one of another gateway came between: by chance, so
+/// that two gateways do not end each other's again and again.
+const REST_MS_MAX: u64 = 200;
 /// An import of another gateway that has not come further for this long is dead.
 const STANDSTILL: Duration = Duration::from_secs(3);
 /// How often one looks.
@@ -50,6 +51,31 @@ impl Desk {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(Problem::from(Slug::Overloaded).retry_after_s(core.retry_after_s())),
         }
+    }
+}
+
+/// How long an import is begun anew when those of other gateways come between.
+pub(super) struct Patience {
+    until: Instant,
+}
+
+impl Patience {
+    /// As long as an import waits for its turn.
+    pub(super) fn new(core: &Core) -> Patience {
+        let limit = Duration::from_millis(core.context.config.request.applied_wait_ms_max);
+        Patience { until: Instant::now() + limit }
+    }
+
+    /// Rests before another attempt.
+    ///
+    /// # Errors
+    /// 503 when that took too long.
+    pub(super) async fn rest(&self, core: &Core) -> Result<(), Problem> {
+        if Instant::now() >= self.until {
+            return Err(Problem::from(Slug::Overloaded).retry_after_s(core.retry_after_s()));
+        }
+        tokio::time::sleep(Duration::from_millis(rand::random_range(0..=REST_MS_MAX))).await;
+        Ok(())
     }
 }
 

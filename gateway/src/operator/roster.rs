@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{OperatorRefusal, PersonKey};
+use domain::PersonKey;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -48,13 +48,14 @@ pub(super) async fn import(core: &Core, head: &Parts, body: Incoming) -> Result<
     let file = desk::file(core, body).await?;
     let roster = &core.context.roster;
     let under_way = || Some((roster.import_under_way()?, roster.progress().borrow().position));
-    for _ in 0..desk::IMPORT_ATTEMPTS_MAX {
+    let patience = desk::Patience::new(core);
+    loop {
         desk::let_others_finish(core, under_way).await?;
         if let Some(answer) = attempt(core, &file).await? {
             return Ok(reply::private_value(StatusCode::OK, &answer));
         }
+        patience.rest(core).await?;
     }
-    Err(Problem::refused(vec![(0, OperatorRefusal::UnknownImport)]))
 }
 
 /// Plans and writes the import once; `None` when one of another gateway came between.

@@ -59,13 +59,14 @@ pub(super) async fn import(
     chunks: Vec<ImportRows>,
 ) -> Result<Imported, Problem> {
     let under_way = || core.context.view.read().figures().import;
-    for _ in 0..desk::IMPORT_ATTEMPTS_MAX {
+    let patience = desk::Patience::new(core);
+    loop {
         desk::let_others_finish(core, under_way).await?;
         if let Some(imported) = attempt(core, kind.clone(), &chunks).await? {
             return Ok(imported);
         }
+        patience.rest(core).await?;
     }
-    Err(Problem::refused(vec![(0, OperatorRefusal::UnknownImport)]))
 }
 
 /// Writes it once; `None` when another gateway's import ended it.
