@@ -104,6 +104,8 @@ impl Door {
         // to read, with a fresh buffer, during every request that waits for the journal.
         http.header_read_timeout(None)
             .max_buf_size(core.context.config.limits.header_bytes_max)
+            // Answers are small: one buffer for head and body costs less than a gathering write.
+            .writev(false)
             .half_close(true);
         Rc::new(Door {
             core,

@@ -25,6 +25,9 @@ pub struct NotifierConfig {
     pub batch_interval_ms: u64,
     /// Contact rows held in memory before they go to the book.
     pub contact_rows_max: usize,
+    /// People whose phone and language are kept in memory, masked, eight bytes each; the others' are
+    /// looked up on disk for every text.
+    pub reached_people_max: u32,
     /// First wait after the provider could not be reached; it doubles.
     pub retry_ms_min: u64,
     /// Longest wait between two attempts.
@@ -105,6 +108,7 @@ impl Default for NotifierConfig {
             batch_messages_max: 2_048,
             batch_interval_ms: 20,
             contact_rows_max: 8_192,
+            reached_people_max: 1 << 25,
             retry_ms_min: 200,
             retry_ms_max: 30_000,
             give_up_after_ms: 24 * 3_600_000,

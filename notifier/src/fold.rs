@@ -55,6 +55,13 @@ pub(crate) enum FoldError {
     Contradiction(EventId),
 }
 
+impl Draft {
+    /// True when the contact data as it stood when its event happened is what the book has.
+    pub(crate) fn is_in_book(&self) -> bool {
+        self.row.is_none()
+    }
+}
+
 impl Fold {
     pub(crate) fn new() -> Fold {
         Fold {
@@ -160,8 +167,12 @@ impl Fold {
     }
 
     /// Gives the rows to the book, once every draft is settled: a draft is owed the contact data of its
-    /// own time, also when it is written again after a crash.
-    pub(crate) fn keep_rows(&mut self, book: &ContactBook) -> Result<(), BookError> {
+    /// own time, also when it is written again after a crash. `kept` sees what the book then has.
+    pub(crate) fn keep_rows(
+        &mut self,
+        book: &ContactBook,
+        mut kept: impl FnMut(u32, &[u8]),
+    ) -> Result<(), BookError> {
         let through = self.watermark.last().0;
         if !self.drafts.is_empty() || through <= book.watermark() {
             return Ok(());
@@ -170,6 +181,7 @@ impl Fold {
             self.rows.iter().map(|(number, row)| (*number, row.as_slice())).collect();
         rows.sort_unstable_by_key(|(number, _)| *number);
         book.put_batch(through, &rows)?;
+        rows.iter().for_each(|(number, row)| kept(*number, row));
         self.rows.clear();
         Ok(())
     }

@@ -32,6 +32,7 @@ mod ledger;
 mod outbox;
 mod provider;
 pub mod publishing;
+mod reached;
 mod sending;
 mod status;
 mod text;

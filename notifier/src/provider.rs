@@ -108,6 +108,23 @@ impl Phone {
         valid.then_some(Phone(digits))
     }
 
+    /// The eight digits after `09` as one number: the shape in which phones are kept in memory.
+    pub(crate) fn number(&self) -> u32 {
+        self.0[2..].iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
+    }
+
+    /// The phone with these eight digits after `09`; `None` when there are more.
+    #[inline]
+    pub(crate) fn from_number(number: u32) -> Option<Phone> {
+        let mut digits = *b"0900000000";
+        let mut rest = number;
+        for digit in digits[2..].iter_mut().rev() {
+            *digit += (rest % 10) as u8;
+            rest /= 10;
+        }
+        (rest == 0).then_some(Phone(digits))
+    }
+
     /// The number in plain. Not for logs.
     pub fn expose(&self) -> &str {
         // ASCII digits by construction.
@@ -138,6 +155,15 @@ mod tests {
         for text in ["", "0812345678", "091234567", "09123456789", "09123４567", "0912-45678"] {
             assert_eq!(Phone::new(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_phone_is_the_same_after_being_a_number() {
+        for text in ["0900000000", "0900000001", "0912345678", "0999999999"] {
+            let phone = Phone::new(text).unwrap();
+            assert_eq!(Phone::from_number(phone.number()).unwrap().expose(), text);
+        }
+        assert_eq!(Phone::from_number(100_000_000), None);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::config::NotifierConfig;
 use crate::deliveries::DeliveryState;
 use crate::fold::{Draft, Fold, contact_of, visit_rows};
 use crate::provider::{LookUp, Phone, SendError, Sms, SmsProvider};
+use crate::reached::Reached;
 use crate::text::Texts;
 use crate::worker::NotifierError;
 
@@ -68,7 +69,7 @@ impl Letters {
     pub(crate) fn write(
         drafts: &[&Draft],
         fold: &Fold,
-        book: &ContactBook,
+        (book, known): (&ContactBook, &Reached),
         vault: &Vault,
         texts: &mut Texts,
         prefix: &str,
@@ -77,12 +78,20 @@ impl Letters {
             buffer: String::with_capacity(drafts.len() * 384),
             letters: Vec::with_capacity(drafts.len()),
         };
-        let mut reached: Vec<Result<(Phone, u8), DeliveryState>> =
-            vec![Err(DeliveryState::NoContact); drafts.len()];
+        let people = drafts.iter().map(|draft| draft.what.person.0);
+        let found = drafts.iter().zip(known.get_many(people));
+        let mut reached: Vec<Result<(Phone, u8), DeliveryState>> = found
+            .map(|(draft, found)| found.filter(|_| draft.is_in_book()))
+            .map(|found| found.ok_or(DeliveryState::NoContact))
+            .collect();
+        let others: Vec<usize> =
+            (0..drafts.len()).filter(|place| reached[*place].is_err()).collect();
+        let asked: Vec<&Draft> = others.iter().map(|place| drafts[*place]).collect();
         let mut missing_key = None;
-        visit_rows(drafts, book, |place, row| {
-            reached[place] = reach(row, vault, &mut missing_key);
+        visit_rows(&asked, book, |place, row| {
+            reached[others[place]] = reach(row, vault, &mut missing_key);
         })?;
+        drafts.iter().for_each(|draft| fold.catalogue.prefetch_slot(draft.what.slot));
         if let Some(error) = missing_key {
             // Not the person's fault: the texts wait until the key is back.
             return Err(NotifierError::Vault(error));

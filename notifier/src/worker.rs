@@ -23,6 +23,7 @@ use crate::deliveries::{DeliveryDecodeError, DeliveryRecord, Intents, Results, e
 use crate::fold::{Draft, Fold, FoldError};
 use crate::provider::SmsProvider;
 use crate::publishing::{ConfirmationTopic, Publisher};
+use crate::reached::Reached;
 use crate::sending::{Errand, Errands, Letters, pause};
 use crate::status::{NotifierPhase, NotifierStatus};
 use crate::text::{Texts, TextsError};
@@ -37,6 +38,8 @@ pub struct Notifier {
     journal: Arc<dyn Journal>,
     vault: Arc<Vault>,
     book: ContactBook,
+    /// What texts need of the book, in memory.
+    reached: Reached,
     provider: Box<dyn SmsProvider>,
     texts: Texts,
     publisher: Option<Publisher>,
@@ -145,6 +148,7 @@ impl Notifier {
         let book = ContactBook::open(folder)?;
         book.claim(journal.id().0)?;
         Ok(Notifier {
+            reached: Reached::new(config.reached_people_max),
             config,
             journal,
             vault,
@@ -200,7 +204,7 @@ impl Notifier {
         while !stop.load(Ordering::Acquire) {
             self.turn(&mut session, stop)?;
         }
-        session.fold.keep_rows(&self.book)?;
+        self.keep_rows(&mut session)?;
         self.book.flush()?;
         Ok(())
     }
@@ -238,7 +242,9 @@ impl Notifier {
         let active = session.deliveries.ledger().is_owned_by(&self.instance);
         self.status.enter(if active { NotifierPhase::Active } else { NotifierPhase::Standby });
 
-        let came = self.read_events(session, Duration::from_millis(self.config.poll_ms))?;
+        let wait_ms = if self.reached.is_complete() { self.config.poll_ms } else { 0 };
+        let came = self.read_events(session, Duration::from_millis(wait_ms))?;
+        self.reached.take_in(&self.book, &self.vault, !came)?;
         if came && !self.is_full(session) {
             // More will come: one wake for many groups, one write for many texts.
             pause(self.config.batch_interval_ms, stop);
@@ -253,9 +259,15 @@ impl Notifier {
         } else if !self.config.exclusive {
             self.beat(session)?;
         }
-        session.fold.keep_rows(&self.book)?;
+        self.keep_rows(session)?;
         self.status.read_through(&session.fold);
         Ok(())
+    }
+
+    /// Gives rows to the book, and what texts need of them to the memory beside it.
+    fn keep_rows(&mut self, session: &mut Session) -> Result<(), NotifierError> {
+        let Notifier { book, reached, vault, .. } = self;
+        Ok(session.fold.keep_rows(book, |person, row| reached.keep(person, row, vault))?)
     }
 
     /// Begins an epoch where that is due: at once when nobody else can be there, else after the active
@@ -382,7 +394,7 @@ impl Notifier {
         let letters = Letters::write(
             &drafts,
             &session.fold,
-            &self.book,
+            (&self.book, &self.reached),
             &self.vault,
             &mut self.texts,
             &self.config.reference_prefix,

@@ -9,7 +9,9 @@ use std::sync::atomic::AtomicBool;
 
 use domain::{Event, Rejection};
 use journal::{EmbeddedConfig, EmbeddedJournal, Journal, Stream};
-use notifier::{DeliveryRecord, DeliveryState, FileOutbox, NotifierError, NotifierPhase};
+use notifier::{
+    DeliveryRecord, DeliveryState, FileOutbox, NotifierConfig, NotifierError, NotifierPhase,
+};
 use vault::{Secrets, Vault};
 use world::*;
 
@@ -298,6 +300,33 @@ fn on_the_embedded_journal_a_restart_goes_on_where_it_was() {
         poured = world.groups.len();
         run(&world, &journal, folder.path());
         journal.close();
+        assert_eq!(read_outbox(&folder.path().join("outbox")), world.owed(""));
+    }
+}
+
+#[test]
+fn texts_are_the_same_however_many_people_are_kept_in_memory() {
+    for (seed, reached_people_max) in [(11, 0), (12, 5), (13, 1 << 25)] {
+        println!("seed {seed}, at most {reached_people_max} people in memory");
+        let folder = tempfile::tempdir().unwrap();
+        let journal: Arc<dyn Journal> = Arc::new(memory_journal(seed));
+        let mut world = World::new(seed);
+        let mut poured = 0;
+        // Each part meets a notifier that was started anew, with the book that was left.
+        for _ in 0..6 {
+            world.live(20, 120);
+            for group in &world.groups[poured..] {
+                journal.append(Stream::Events, &[group]).unwrap();
+            }
+            poured = world.groups.len();
+            let config =
+                NotifierConfig { reached_people_max, ..quick(&folder.path().join("notifier")) };
+            let outbox = Box::new(FileOutbox::open(folder.path().join("outbox")).unwrap());
+            let stop = Arc::new(AtomicBool::new(false));
+            let running = Running::start(config, Arc::clone(&journal), &world.vault, outbox, stop);
+            running.wait_for(world.last());
+            running.end().unwrap();
+        }
         assert_eq!(read_outbox(&folder.path().join("outbox")), world.owed(""));
     }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DEFAULT_COLUMN_FAMILY_NAME, DataBlockIndexType, Options, WriteBatch, WriteOptions,
+    DEFAULT_COLUMN_FAMILY_NAME, DataBlockIndexType, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
 /// Blocks kept in memory.
@@ -21,6 +21,8 @@ pub const CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const WRITE_BUFFER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Files that may be open at a time.
 pub const OPEN_FILES_MAX: i32 = 256;
+/// Bytes read from disk at once by a scan.
+pub const SCAN_READ_BYTES: usize = 256 * 1024;
 /// Bytes of one row.
 pub const ROW_BYTES_MAX: usize = 4_096;
 
@@ -232,6 +234,40 @@ impl ContactBook {
         Ok(())
     }
 
+    /// Shows rows in the order of their numbers, from `from` on, at most `rows_max` of them. Gives the
+    /// number from which on there may be more; `None` at the end.
+    ///
+    /// # Errors
+    /// When the store fails; rows before the failure have been shown.
+    pub fn scan(
+        &self,
+        from: u32,
+        rows_max: usize,
+        mut show: impl FnMut(u32, &[u8]),
+    ) -> Result<Option<u32>, BookError> {
+        let mut read = ReadOptions::default();
+        // Read once: what look-ups need stays in memory.
+        read.fill_cache(false);
+        read.set_readahead_size(SCAN_READ_BYTES);
+        let mut rows = self.db.raw_iterator_opt(read);
+        rows.seek(from.to_be_bytes());
+        let mut shown = 0;
+        while let Some((key, row)) = rows.item() {
+            // Only rows have keys of this length.
+            if let Ok(number) = <[u8; 4]>::try_from(key) {
+                let number = u32::from_be_bytes(number);
+                if shown == rows_max {
+                    return Ok(Some(number));
+                }
+                show(number, row);
+                shown += 1;
+            }
+            rows.next();
+        }
+        rows.status().map_err(|error| store_error(&self.path, &error))?;
+        Ok(None)
+    }
+
     /// Brings everything to disk, so that the next start has nothing to read again.
     ///
     /// # Errors
@@ -314,6 +350,35 @@ mod tests {
         })
         .unwrap();
         assert_eq!(visited, expected.into_iter().enumerate().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_scan_shows_every_row_once_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = ContactBook::open(folder.path()).unwrap();
+        book.claim([1; 16]).unwrap();
+        let numbers: Vec<u32> = (0..50).map(|place| place * 7).chain([u32::MAX]).collect();
+        for (batch, number) in numbers.iter().enumerate() {
+            book.put_batch(batch as u64 + 1, &[(*number, &number.to_le_bytes())]).unwrap();
+        }
+        // A row that was forgotten, and one in memory above one on disk.
+        book.flush().unwrap();
+        book.put_batch(60, &[(7, b""), (14, &14u32.to_le_bytes())]).unwrap();
+        for rows_max in [1, 2, 49, 50, 51, 1_000] {
+            let (mut shown, mut from) = (Vec::new(), Some(0));
+            while let Some(number) = from {
+                let before = shown.len();
+                from = book
+                    .scan(number, rows_max, |number, row| {
+                        assert_eq!(row, number.to_le_bytes());
+                        shown.push(number);
+                    })
+                    .unwrap();
+                assert!(shown.len() - before <= rows_max);
+            }
+            let expected: Vec<u32> = numbers.iter().copied().filter(|n| *n != 7).collect();
+            assert_eq!(shown, expected, "{rows_max} at a time");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@
 pub mod consumer;
 pub mod contacts;
 mod keys;
+pub mod masked;
 mod operator;
 mod receipt;
 mod seal;

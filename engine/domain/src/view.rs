@@ -35,7 +35,6 @@ use std::sync::Arc;
 
 use crate::codec::EventGroup;
 use crate::eligibility::{self, Facts};
-use crate::state::prefetch;
 use crate::{
     BookingNumber, Day, KeyHash, Millis, PeriodNumber, PersonKey, PersonNumber, Rejection,
     Sequence, SiteNumber, SlotNumber,
@@ -115,7 +114,7 @@ impl View {
         group.glimpses(|seen| {
             self.people.prefetch(seen.person, seen.key.as_ref());
             if let Some(slot) = seen.slot {
-                prefetch::read(self.catalogue.slot(slot));
+                self.catalogue.prefetch_slot(slot);
                 self.bookings.prefetch(slot);
             }
         });

@@ -175,6 +175,7 @@ impl<'a> ViewThread<'a> {
         let mut catalogue_changed = false;
         let context = self.context;
         let mut view = context.view.view.write();
+        view.prefetch(group);
         for command in group.commands() {
             let command = command
                 .map_err(|error| format!("events group of command {}: {error}", group.first.0))?;

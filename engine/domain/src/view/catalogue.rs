@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::rows::Rows;
 use crate::eligibility::{CategoryRule, PeriodRule};
+use crate::state::prefetch;
 use crate::{
     Category, CategoryNumber, CountyNumber, Day, DistrictNumber, Event, Millis, Period,
     PeriodNumber, Site, SiteNumber, Slot, SlotNumber, VaccineNumber, VaccineSet,
@@ -240,6 +241,12 @@ impl Catalogue {
     #[inline]
     pub fn slot(&self, number: SlotNumber) -> Option<&Slot> {
         self.slots.get(number.0)
+    }
+
+    /// Asks for the memory of a slot that will be read soon.
+    #[inline]
+    pub fn prefetch_slot(&self, number: SlotNumber) {
+        prefetch::read(self.slot(number));
     }
 
     /// The slot with this identity.
