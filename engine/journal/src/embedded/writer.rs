@@ -188,37 +188,49 @@ impl Writer {
             .collect();
     }
 
-    /// Makes one group of what waits in the lanes; returns its records. It is one lane's full group,
-    /// when that lane is first by turns, or what all the others hold together.
+    /// Makes groups of what waits in the lanes, to share one write; returns their records. First the
+    /// groups that lanes filled, then one of what all of them hold beyond.
     fn gather(&mut self) -> u32 {
+        let records = self.gather_full() + self.gather_rest();
+        self.first_feed = (self.first_feed + 1) % self.feeds.len().max(1);
+        records
+    }
+
+    /// A full group of each lane by turns, as long as there are any and one write may hold them.
+    fn gather_full(&mut self) -> u32 {
+        let mut room = u64::from(self.core.config().write_bytes_max);
+        let (mut records, mut turns_without) = (0, 0);
+        let mut index = self.first_feed;
+        while turns_without < self.feeds.len() && room > 0 {
+            let lane = &self.feeds[index].lane;
+            let full = if lane.waiting_bytes() > 0 { lane.take_full() } else { None };
+            turns_without += 1;
+            if let Some(draft) = full {
+                turns_without = 0;
+                room = room.saturating_sub(draft.frame_bytes());
+                let run = self.feeds[index].advance(draft.count());
+                records += self.accept(draft, vec![run]);
+            }
+            index = (index + 1) % self.feeds.len();
+        }
+        records
+    }
+
+    /// One group of the newest records of all lanes that have no full group left.
+    fn gather_rest(&mut self) -> u32 {
         let feeds = self.feeds.len();
         let mut room = self.core.config().gather_bytes_max as usize;
-        let (mut full, mut has_taken) = (None, false);
         for turn in 0..feeds {
-            let index = (self.first_feed + turn) % feeds;
-            let feed = &mut self.feeds[index];
-            if !has_taken && feed.lane.waiting_bytes() > 0 {
-                full = feed.lane.take_full().map(|draft| (index, draft));
-                if full.is_some() {
-                    break;
-                }
-            }
+            let feed = &mut self.feeds[(self.first_feed + turn) % feeds];
             if feed.lane.take_current(room, &mut feed.taken) {
                 room -= feed.taken.body().len();
-                has_taken = true;
             }
         }
-        self.first_feed = (self.first_feed + 1) % feeds.max(1);
-        let (draft, runs) = match full {
-            Some((index, draft)) => {
-                let run = self.feeds[index].advance(draft.count());
-                (draft, vec![run])
-            }
-            None => match self.draft_of_taken() {
-                Some(made) => made,
-                None => return 0,
-            },
-        };
+        self.draft_of_taken().map_or(0, |(draft, runs)| self.accept(draft, runs))
+    }
+
+    /// Gives a group its place; returns its records.
+    fn accept(&mut self, draft: Draft, runs: Vec<Run>) -> u32 {
         let records = draft.count();
         let now_ms = (self.core.shared.clock)();
         let frame = self.core.tail.lock().accept(draft, Kind::Firm, now_ms);

@@ -65,10 +65,11 @@ pub fn create_topics(config: &KafkaConfig) -> Result<Vec<MadeTopic>, JournalErro
     };
     drop(connection);
     let names = topic_names(config);
-    let settings = wanted_settings(config);
+    let settings: Vec<_> = names.iter().map(|name| wanted_settings(config, name)).collect();
     let topics: Vec<NewTopic<'_>> = names
         .iter()
-        .map(|name| {
+        .zip(&settings)
+        .map(|(name, settings)| {
             let mut topic = NewTopic::new(name, 1, TopicReplication::Fixed(replicas));
             topic.config = settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
             topic
@@ -227,14 +228,21 @@ fn check_settings(
             IN_SYNC_MIN,
             "at least 2: one copy alone is not durable",
         ),
-        Durability::SingleBroker => {
+        Durability::SingleBroker if is_irreplaceable(config, name) => {
             exactly("flush.messages", "1", "one broker must sync each group")
         }
+        Durability::SingleBroker => Ok(()),
     }
 }
 
+/// True for topics that nothing can be made again from. Events follow from commands and confirmations
+/// from events: what a crash of the machine takes of their ends is written again, with the same bytes.
+fn is_irreplaceable(config: &KafkaConfig, name: &str) -> bool {
+    name != config.topic(Stream::Events) && name != config.topic_named(CONFIRMATIONS)
+}
+
 /// The settings a topic is made with.
-fn wanted_settings(config: &KafkaConfig) -> Vec<(&'static str, String)> {
+fn wanted_settings(config: &KafkaConfig, name: &str) -> Vec<(&'static str, String)> {
     let mut settings = vec![
         ("cleanup.policy", "delete".to_owned()),
         ("retention.ms", "-1".to_owned()),
@@ -248,7 +256,9 @@ fn wanted_settings(config: &KafkaConfig) -> Vec<(&'static str, String)> {
         Durability::Replicated => settings.push(("min.insync.replicas", IN_SYNC_MIN.to_string())),
         Durability::SingleBroker => {
             settings.push(("min.insync.replicas", "1".to_owned()));
-            settings.push(("flush.messages", "1".to_owned()));
+            if is_irreplaceable(config, name) {
+                settings.push(("flush.messages", "1".to_owned()));
+            }
         }
     }
     settings
@@ -263,24 +273,20 @@ pub(super) fn set_timestamps(
     config: &KafkaConfig,
     timestamps: Timestamps,
 ) -> Result<(), JournalError> {
-    let mut settings = wanted_settings(config);
-    settings.retain(|(key, _)| *key != "message.timestamp.type");
-    settings.push(("message.timestamp.type", timestamps.value().to_owned()));
-    alter_streams(config, &settings)
-}
-
-/// Sets exactly these settings on the streams' topics.
-///
-/// # Errors
-/// When the cluster refuses.
-pub(super) fn alter_streams(
-    config: &KafkaConfig,
-    settings: &[(&'static str, String)],
-) -> Result<(), JournalError> {
     let names: Vec<String> = Stream::ALL.iter().map(|stream| config.topic(*stream)).collect();
-    let changes: Vec<AlterConfig<'_>> = names
+    let settings: Vec<_> = names
         .iter()
         .map(|name| {
+            let mut settings = wanted_settings(config, name);
+            settings.retain(|(key, _)| *key != "message.timestamp.type");
+            settings.push(("message.timestamp.type", timestamps.value().to_owned()));
+            settings
+        })
+        .collect();
+    let changes: Vec<AlterConfig<'_>> = names
+        .iter()
+        .zip(&settings)
+        .map(|(name, settings)| {
             settings
                 .iter()
                 .fold(AlterConfig::new(ResourceSpecifier::Topic(name)), |change, (key, value)| {
