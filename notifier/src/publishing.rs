@@ -36,6 +36,7 @@ use vault::consumer::ConsumerError;
 
 use crate::config::NotifierConfig;
 use crate::confirmations::MessageWriter;
+use crate::reached::Reached;
 use crate::sending::pause;
 use crate::status::NotifierStatus;
 use crate::worker::NotifierError;
@@ -153,7 +154,7 @@ impl Publisher {
             pause(wait_ms, stop);
             wait_ms = wait_ms.saturating_mul(2).min(self.config.retry_ms_max);
         }
-        if let Some(Err(error)) = session.map(Session::end) {
+        if let Some(Err(error)) = session.map(|session| session.end(&self.vault)) {
             tracing::warn!("notifier: confirmations: {error}");
         }
     }
@@ -166,8 +167,9 @@ impl Publisher {
         };
         session.deliveries.read()?;
         self.take_role(session)?;
-        let poll = Duration::from_millis(self.config.poll_ms);
-        let came = self.read_events(session, poll)?;
+        let wait_ms = if session.is_complete() { self.config.poll_ms } else { 0 };
+        let came = self.read_events(session, Duration::from_millis(wait_ms))?;
+        session.take_in(&self.vault, !came)?;
         if came && !self.is_full(session) {
             // More will come: fewer, larger batches.
             pause(self.config.batch_interval_ms, stop);
@@ -178,14 +180,16 @@ impl Publisher {
         } else if !came && self.is_full(session) {
             pause(self.config.poll_ms, stop);
         }
-        session.keep_rows()?;
+        session.keep_rows(&self.vault)?;
         Ok(())
     }
 
     /// Asks the topic first: without it there is nothing to begin with.
     fn begin(&self) -> Result<Session, Trouble> {
         let tail = Tail::read(&*self.topic, BATCH_MESSAGES_MAX)?;
-        Ok(Session::begin(&*self.journal, self.book_folder(), tail)?)
+        let has_consumer = self.vault.has_consumer();
+        let reached = Reached::new(if has_consumer { 0 } else { self.config.reached_people_max });
+        Ok(Session::begin(&*self.journal, self.book_folder(), reached, tail)?)
     }
 
     /// Publishes from now on, or no more, as the epoch says. Whoever begins to publish looks at the

@@ -1,4 +1,5 @@
-//! Where everyone is reached, in memory: phone and language, all that a text needs of contact data.
+//! Where everyone is reached, in memory: phone and language, all that a text needs of contact data, and
+//! more than a public message without sealed contact needs.
 //!
 //! A mirror of the disk book, row by row: what is put into the book is opened once and kept here, and
 //! what the book holds from before is taken in bit by bit after a start. Who is not here yet, or does
@@ -30,7 +31,8 @@ pub(crate) struct Reached {
 impl Reached {
     /// Nobody yet, and at most so many.
     pub(crate) fn new(people_max: u32) -> Reached {
-        Reached { table: MaskedTable::new(people_max), next: Some(0), people_max }
+        let next = (people_max > 0).then_some(0);
+        Reached { table: MaskedTable::new(people_max), next, people_max }
     }
 
     /// Phone and language of these people, as the book has them; `None` where only the book can tell.

@@ -91,20 +91,32 @@ fn a_person_without_readable_contact_data_has_null_and_the_first_language() {
     assert_eq!(read, [("zh-TW".into(), true), ("zh-TW".into(), true), ("id".into(), false)]);
 }
 
+/// However many people's languages are kept in memory, and with a start in between.
 #[test]
 fn without_a_consumer_key_the_language_is_still_the_persons() {
-    let mut world = World::new(3);
-    world.live(12, 600);
-    let folder = tempfile::tempdir().unwrap();
-    let topic = MemoryTopic::new();
-    run(&world, &poured(&world, 3), quick(folder.path()), &topic);
-    let mut messages = world.messages();
-    for (_, message) in &mut messages {
-        message["contact"] = Value::Null;
-    }
-    assert_eq!(consumed(&topic), messages);
-    for language in notifier::LANGUAGE_TAGS {
-        assert!(messages.iter().any(|(_, message)| message["language"] == language), "{language}");
+    for reached_people_max in [0, 5, 1 << 25] {
+        let mut world = World::new(3);
+        let folder = tempfile::tempdir().unwrap();
+        let topic = MemoryTopic::new();
+        let journal: Arc<dyn Journal> = Arc::new(memory_journal(3));
+        let mut poured = 0;
+        for _ in 0..4 {
+            world.live(12, 150);
+            for group in &world.groups[poured..] {
+                journal.append(Stream::Events, &[group]).unwrap();
+            }
+            poured = world.groups.len();
+            let config = NotifierConfig { reached_people_max, ..quick(folder.path()) };
+            run(&world, &journal, config, &topic);
+        }
+        let mut messages = world.messages();
+        for (_, message) in &mut messages {
+            message["contact"] = Value::Null;
+        }
+        assert_eq!(consumed(&topic), messages, "{reached_people_max} in memory");
+        for language in notifier::LANGUAGE_TAGS {
+            assert!(messages.iter().any(|(_, told)| told["language"] == language), "{language}");
+        }
     }
 }
 

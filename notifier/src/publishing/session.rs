@@ -18,6 +18,7 @@ use super::tail::{Tail, next_batch};
 use super::topic::Message;
 use crate::confirmations::{Content, MessageWriter, open_contact};
 use crate::fold::{Draft, Fold, contact_of, visit_rows};
+use crate::reached::Reached;
 use crate::watch::Watch;
 use crate::worker::NotifierError;
 
@@ -27,6 +28,8 @@ pub(super) struct Session {
     events: Box<dyn Reader>,
     pub(super) fold: Fold,
     book: ContactBook,
+    /// What messages need of the book, in memory; nobody where they carry the contact data itself.
+    reached: Reached,
     /// The topic holds every message up to this id.
     cursor: Option<EventId>,
     /// It holds these higher ids too.
@@ -45,6 +48,7 @@ impl Session {
     pub(super) fn begin(
         journal: &dyn Journal,
         book_folder: PathBuf,
+        reached: Reached,
         tail: Tail,
     ) -> Result<Session, NotifierError> {
         let looked_at = Instant::now();
@@ -61,6 +65,7 @@ impl Session {
             events,
             fold: Fold::new(),
             book,
+            reached,
             cursor: tail.complete,
             known: tail.known,
             unseen: RefCell::new(unseen),
@@ -153,17 +158,16 @@ impl Session {
         let ids = self.fold.drafts.iter().map(|draft| draft.what.id);
         let count = next_batch(&self.known, ids, messages_max);
         let drafts: Vec<&Draft> = self.fold.drafts.iter().take(count).collect();
-        let contacts = self.contacts(&drafts, vault)?;
+        let people = self.people(&drafts, vault)?;
         let mut messages = Vec::with_capacity(drafts.len());
-        for (draft, contact) in drafts.iter().zip(&contacts) {
+        for (draft, (language, contact)) in drafts.iter().zip(&people) {
             let what = draft.what;
             let details = what.details(&self.fold.catalogue).map_err(NotifierError::from)?;
-            let language = contact.as_ref().map_or(0, |contact| contact.language);
             let content = Content {
                 site: &details.site.id,
                 starts_at: details.slot.starts_at(),
                 vaccine: details.vaccine,
-                language: LanguageNumber(language),
+                language: LanguageNumber(*language),
                 contact: contact.as_ref(),
             };
             let mut value = Vec::new();
@@ -173,33 +177,58 @@ impl Session {
         Ok(messages)
     }
 
-    /// The contact data of each draft's person when its event happened.
-    fn contacts(
+    /// Language of each draft's person when its event happened, and contact data where it was needed to
+    /// tell.
+    fn people(
         &self,
         drafts: &[&Draft],
         vault: &Vault,
-    ) -> Result<Vec<Option<Contact>>, NotifierError> {
-        let mut contacts: Vec<Option<Contact>> = vec![None; drafts.len()];
+    ) -> Result<Vec<(u8, Option<Contact>)>, NotifierError> {
+        let known = self.reached.get_many(drafts.iter().map(|draft| draft.what.person.0));
+        let mut people: Vec<(u8, Option<Contact>)> = Vec::with_capacity(drafts.len());
+        let (mut others, mut places) = (Vec::new(), Vec::new());
+        for (place, (draft, known)) in drafts.iter().zip(known).enumerate() {
+            let known = known.filter(|_| draft.is_in_book());
+            people.push((known.map_or(0, |(_, language)| language), None));
+            if known.is_none() {
+                others.push(*draft);
+                places.push(place);
+            }
+        }
         let mut missing_key: Option<OpenError> = None;
-        visit_rows(drafts, &self.book, |place, row| {
+        visit_rows(&others, &self.book, |place, row| {
             let opened = contact_of(row).map(|(key, sealed)| open_contact(vault, key, sealed));
             match opened {
-                Some(Ok(contact)) => contacts[place] = contact,
+                Some(Ok(contact)) => {
+                    let language = contact.as_ref().map_or(0, |contact| contact.language);
+                    people[places[place]] = (language, contact);
+                }
                 Some(Err(error)) => missing_key = Some(error),
                 None => {}
             }
         })?;
-        missing_key.map_or(Ok(contacts), |error| Err(NotifierError::Vault(error)))
+        missing_key.map_or(Ok(people), |error| Err(NotifierError::Vault(error)))
     }
 
     /// Gives contact data to the book, as far as no message before it is owed.
-    pub(super) fn keep_rows(&mut self) -> Result<(), NotifierError> {
-        Ok(self.fold.keep_rows(&self.book, |_, _| ())?)
+    pub(super) fn keep_rows(&mut self, vault: &Vault) -> Result<(), NotifierError> {
+        let Session { fold, book, reached, .. } = self;
+        Ok(fold.keep_rows(book, |person, row| reached.keep(person, row, vault))?)
+    }
+
+    /// Takes some more of what the book holds from before into memory.
+    pub(super) fn take_in(&mut self, vault: &Vault, is_idle: bool) -> Result<(), NotifierError> {
+        Ok(self.reached.take_in(&self.book, vault, is_idle)?)
+    }
+
+    /// False while the book holds more that belongs into memory.
+    pub(super) fn is_complete(&self) -> bool {
+        self.reached.is_complete()
     }
 
     /// Leaves the book so that the next start has little to read again.
-    pub(super) fn end(mut self) -> Result<(), NotifierError> {
-        self.keep_rows()?;
+    pub(super) fn end(mut self, vault: &Vault) -> Result<(), NotifierError> {
+        self.keep_rows(vault)?;
         Ok(self.book.flush()?)
     }
 }
