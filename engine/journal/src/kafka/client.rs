@@ -23,8 +23,10 @@ use rdkafka::producer::{
 use super::config::KafkaConfig;
 use crate::JournalError;
 
-/// One look for delivery reports; also how late a stop is noticed.
-const POLL_MS: u64 = 50;
+/// One look for delivery reports; also how late a stop is noticed. The client library is told whole
+/// milliseconds, and its wrapper asks again and again for what is left of the last one: a little more than
+/// a whole number leaves nothing.
+const POLL: Duration = Duration::from_micros(50_040);
 /// One attempt to reach a broker while connecting.
 const ATTEMPT_MS: u64 = 500;
 
@@ -112,15 +114,27 @@ impl Connection {
     /// [`JournalError::Setting`] where a setting is to blame, [`JournalError::Unavailable`] where no
     /// broker answers.
     pub(super) fn open(config: &KafkaConfig) -> Result<(Connection, Metadata), JournalError> {
+        Connection::open_lingering(config, 0)
+    }
+
+    /// As [`Connection::open`]; a record may wait so long for others to share a request.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub(super) fn open_lingering(
+        config: &KafkaConfig,
+        linger_ms: u32,
+    ) -> Result<(Connection, Metadata), JournalError> {
         config.validate()?;
-        let producer = BaseProducer::from_config_and_context(&config.producer(), Events::default())
+        let producer = config.producer(linger_ms);
+        let producer = BaseProducer::from_config_and_context(&producer, Events::default())
             .map_err(|error| refused_property(&error))?;
         let producer = Arc::new(producer);
         let is_ended = Arc::new(AtomicBool::new(false));
         let (polled, flag) = (Arc::clone(&producer), Arc::clone(&is_ended));
         let poll = move || {
             while !flag.load(Ordering::Acquire) {
-                polled.poll(Duration::from_millis(POLL_MS));
+                polled.poll(POLL);
             }
         };
         let thread = std::thread::Builder::new().name("kafka-reports".to_owned()).spawn(poll);

@@ -231,7 +231,7 @@ impl KafkaConfig {
 
     /// Properties of the producer. `acks=all` and idempotence are what makes an acknowledgement mean
     /// durable, once and in order; the rest only sets the pace.
-    pub(super) fn producer(&self) -> ClientConfig {
+    pub(super) fn producer(&self, linger_ms: u32) -> ClientConfig {
         let mut client = self.common();
         client
             .set("enable.idempotence", "true")
@@ -244,7 +244,7 @@ impl KafkaConfig {
                 BROKER_ANSWER_MS_MAX.min(self.delivery_timeout_ms).to_string(),
             )
             .set("message.max.bytes", self.message_bytes_max().to_string())
-            .set("linger.ms", "0")
+            .set("linger.ms", linger_ms.to_string())
             .set("retry.backoff.ms", "20")
             .set("retry.backoff.max.ms", "500")
             .set("queue.buffering.max.messages", "1000000")
@@ -288,7 +288,7 @@ mod tests {
     fn the_defaults_work_and_the_client_library_takes_them() {
         let config = KafkaConfig::default();
         config.validate().unwrap();
-        config.producer().create_native_config().unwrap();
+        config.producer(0).create_native_config().unwrap();
         config.consumer().create_native_config().unwrap();
     }
 
@@ -321,7 +321,7 @@ mod tests {
             config.client.insert(key.to_owned(), value.to_owned());
         }
         config.validate().unwrap();
-        let client = config.producer();
+        let client = config.producer(0);
         assert_eq!(client.get("security.protocol"), Some("sasl_plaintext"));
         assert_eq!(client.get("sasl.mechanism"), Some("PLAIN"));
     }

@@ -17,6 +17,9 @@ use super::config::KafkaConfig;
 use super::topics::{self, Timestamps};
 use crate::JournalError;
 
+/// How long a record waits for others, that many share a request: whoever publishes many flushes once.
+const LINGER_MS: u32 = 5;
+
 /// One record of a keyed topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyedRecord {
@@ -54,7 +57,7 @@ impl KafkaPublisher {
     /// # Errors
     /// As [`super::KafkaJournal::open`].
     pub fn open(config: KafkaConfig, name: &str) -> Result<KafkaPublisher, JournalError> {
-        let (connection, metadata) = Connection::open(&config)?;
+        let (connection, metadata) = Connection::open_lingering(&config, LINGER_MS)?;
         let topic = config.topic_named(name);
         topics::check(&config, &metadata, &Timestamps::Broker, std::slice::from_ref(&topic))?;
         Ok(KafkaPublisher { config, topic, connection, on_the_way: Arc::default() })

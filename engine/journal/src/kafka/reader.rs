@@ -138,7 +138,7 @@ impl KafkaReader {
     fn fetch(&mut self, wait: Duration) -> Result<Option<Group>, JournalError> {
         self.stand()?;
         let Some((consumer, _)) = self.consumer.as_ref() else { return Ok(None) };
-        let group = match consumer.poll(wait) {
+        let group = match consumer.poll(whole_ms(wait)) {
             None => return Ok(None),
             Some(Ok(message)) => self.group(&message)?,
             Some(Err(error)) => return self.complaint(&error).map_or(Ok(None), Err),
@@ -250,6 +250,13 @@ impl Reader for KafkaReader {
     fn position(&self) -> Position {
         Position(self.position)
     }
+}
+
+/// No less, in whole milliseconds: the client library takes no others, and its wrapper would ask again and
+/// again for the rest.
+fn whole_ms(wait: Duration) -> Duration {
+    let ms = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+    Duration::from_millis(ms)
 }
 
 impl Drop for KafkaReader {
