@@ -113,6 +113,7 @@ impl Connection {
     /// broker answers.
     pub(super) fn open(config: &KafkaConfig) -> Result<(Connection, Metadata), JournalError> {
         config.validate()?;
+        config.check_files()?;
         let producer = BaseProducer::from_config_and_context(&config.producer(), Events::default())
             .map_err(|error| refused_property(&error))?;
         let producer = Arc::new(producer);
