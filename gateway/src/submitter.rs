@@ -323,14 +323,8 @@ impl Slab {
         if self.used >= self.used_max {
             return None;
         }
-        let entry = Entry {
-            key,
-            serial: NOWHERE,
-            ticket: u64::MAX,
-            submitted: now,
-            waker: None,
-            state,
-        };
+        let entry =
+            Entry { key, serial: NOWHERE, ticket: u64::MAX, submitted: now, waker: None, state };
         self.used += 1;
         self.timed += 1;
         if self.free == NOWHERE {

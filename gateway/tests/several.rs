@@ -69,6 +69,44 @@ fn what_a_person_did_at_one_gateway_is_there_at_the_other_at_once() {
 }
 
 #[test]
+fn a_person_of_a_roster_imported_a_moment_ago_is_known_at_the_other_gateway() {
+    let pair = pair(&[]);
+    for serial in 1_001..=1_010 {
+        let person = document(&Person::numbered(serial));
+        let refused = pair.there.client().post("/v1/identity", &person);
+        assert_eq!((refused.status, slug(&refused)), (401, "identity-not-confirmed"));
+        // Its view is behind for longer than any import takes.
+        pair.way.set(Stream::Roster, Fault::Silent, true);
+        pair.here.import("/v1/roster:import", &roster(serial..=serial));
+        let asked = std::thread::scope(|scope| {
+            let asked = scope.spawn(|| pair.there.client().post("/v1/identity", &person));
+            std::thread::sleep(std::time::Duration::from_millis(30));
+            pair.way.set(Stream::Roster, Fault::Silent, false);
+            asked.join().unwrap()
+        });
+        assert_eq!(asked.status, 201, "{asked:?}");
+    }
+}
+
+#[test]
+fn while_nobody_tells_how_far_the_roster_reaches_strangers_are_refused_in_time_and_counted() {
+    let pair = pair_with(&[], |config| {
+        config.request.view_wait_ms_max = 200;
+        config.identity.failures_max = 3;
+    });
+    pair.way.set(Stream::Roster, Fault::HidesEnd, true);
+    let stranger = document(&Person::numbered(2_000));
+    for expected in [401, 401, 401, 429] {
+        let began = std::time::Instant::now();
+        let refused = pair.there.client().post("/v1/identity", &stranger);
+        assert_eq!(refused.status, expected, "{refused:?}");
+        assert!(began.elapsed() < std::time::Duration::from_secs(10));
+    }
+    // Whom it knows it lets in without asking.
+    pair.there.logged_in(&Person::numbered(1));
+}
+
+#[test]
 fn a_gateway_whose_view_is_behind_says_so_instead_of_showing_what_was() {
     let pair = pair_with(&[100], |config| config.request.view_wait_ms_max = 300);
     let mut here = pair.here.logged_in(&Person::numbered(1));
