@@ -113,7 +113,7 @@ fn lines(public: &str, slot: u64, settings: &Settings) -> String {
         out,
         "  curl -s {public}/v1/bookings {json} -H \"authorization: Bearer $TOKEN\" -H 'idempotency-key: my-first-booking' -H 'prefer: wait=10' -d '{{\"period\":{period},\"slot\":{slot}}}'; echo"
     );
-    let _ = writeln!(out, "  tail -n 1 {}/*", settings.sms.outbox_dir.display());
+    let _ = writeln!(out, "  sleep 1; tail -n 1 {}/*", settings.sms.outbox_dir.display());
     let _ = writeln!(out, "\nCtrl-C ends it; the next start resumes.");
     out
 }

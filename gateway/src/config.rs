@@ -83,7 +83,8 @@ pub struct RequestConfig {
     pub idempotency_key_bytes_max: usize,
     /// How long a command may take to become durable; beyond: 503 `outcome-unknown`.
     pub durable_wait_ms_max: u64,
-    /// How long a person's own read waits for the view to know all that was admitted before it.
+    /// How long a person's own read waits for the view to know all that was admitted before it; and a
+    /// login that would be refused for the rosters that other gateways imported before it.
     pub view_wait_ms_max: u64,
     /// Least time between two looks at what other gateways wrote; the own reads in between share one.
     pub look_interval_ms: u64,

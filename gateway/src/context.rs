@@ -21,6 +21,7 @@ use crate::metrics::{Counters, MetricsSource};
 use crate::operator::{AcceptTime, ConfirmationsSource, Desk};
 use crate::outcomes::{Inboxes, Watchers};
 use crate::roster::RosterView;
+use crate::roster_end::RosterEnd;
 use crate::view::ViewHandle;
 
 /// Tells whether a part of the process is ready, and if not, why.
@@ -103,6 +104,8 @@ pub(crate) struct Context {
     pub(crate) roster: Arc<RosterView>,
     /// How far the commands of all gateways reach.
     pub(crate) horizon: Horizon,
+    /// How far the roster reaches.
+    pub(crate) roster_end: RosterEnd,
     /// Answers for everyone.
     pub(crate) availability: Availability,
     /// Keys that may have an outcome.

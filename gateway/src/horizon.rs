@@ -5,36 +5,27 @@
 //! counts groups, one of events for each of commands. The marker that a gateway writes at its start stands
 //! at a known position and in a known group of the view, which ties the two together.
 //!
-//! Questions are put together: one look at the journal answers all who asked before it began, and looks
-//! keep a distance. Where this gateway alone writes, nobody asks anything.
+//! Questions are put together (`looks`). Where this gateway alone writes, nobody asks anything.
 //!
 //! What this module does not do: wait; a core's reads do (`core`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use journal::{Position, Stream};
-use parking_lot::{Condvar, Mutex};
 
 use crate::context::Context;
+use crate::looks::Looks;
 
 /// How many groups of `commands` stand before a position of that stream.
 pub type GroupsBefore = Arc<dyn Fn(Position) -> u64 + Send + Sync>;
-
-/// How long the looking thread waits for a question before it looks whether it shall stop.
-const POLL_MS: u64 = 100;
-/// Pause after the journal could not be asked.
-const RETRY_MS: u64 = 50;
 
 /// What is known of the end of `commands`.
 pub(crate) struct Horizon {
     /// `None`: nobody else writes.
     groups_before: Option<GroupsBefore>,
-    /// Least time between the beginnings of two looks.
-    interval: Duration,
-    looks: Mutex<Looks>,
-    asked: Condvar,
+    looks: Looks,
     /// Looks whose answer is in `reach`.
     looked: AtomicU64,
     /// Groups of commands that are known to be durable.
@@ -47,21 +38,12 @@ pub(crate) struct Horizon {
     marker_reach: AtomicU64,
 }
 
-/// The looking thread's orders. A look is known by its number, from 1 on.
-#[derive(Default)]
-struct Looks {
-    begun: u64,
-    wanted: u64,
-}
-
 impl Horizon {
     /// Of a journal that others write too, if it can say how many groups stand before a position.
     pub(crate) fn new(groups_before: Option<GroupsBefore>, interval: Duration) -> Horizon {
         Horizon {
             groups_before,
-            interval,
-            looks: Mutex::default(),
-            asked: Condvar::new(),
+            looks: Looks::new(interval),
             looked: AtomicU64::new(0),
             reach: AtomicU64::new(0),
             taken_in: AtomicU64::new(0),
@@ -84,14 +66,7 @@ impl Horizon {
     /// nobody else writes.
     pub(crate) fn ask(&self) -> Option<u64> {
         self.groups_before.as_ref()?;
-        let mut looks = self.looks.lock();
-        // A look that has begun may have missed what was written since.
-        let number = looks.begun + 1;
-        if looks.wanted < number {
-            looks.wanted = number;
-            self.asked.notify_one();
-        }
-        Some(number)
+        Some(self.looks.ask())
     }
 
     /// How far the commands reach, once that look or a later one is through.
@@ -127,31 +102,9 @@ impl Horizon {
         }
     }
 
-    /// Waits a while for a question. False when none came.
-    fn await_question(&self) -> bool {
-        let mut looks = self.looks.lock();
-        if looks.wanted <= looks.begun {
-            self.asked.wait_for(&mut looks, Duration::from_millis(POLL_MS));
-        }
-        looks.wanted > looks.begun
-    }
-
-    /// Begins the look that answers all who asked so far.
-    fn begin(&self) -> u64 {
-        let mut looks = self.looks.lock();
-        looks.begun += 1;
-        looks.begun
-    }
-
     fn finish(&self, look: u64, reach: u64) {
         self.reach.fetch_max(reach, Ordering::AcqRel);
         self.looked.store(look, Ordering::Release);
-    }
-
-    /// The look failed: another must answer.
-    fn ask_again(&self) {
-        let mut looks = self.looks.lock();
-        looks.wanted = looks.wanted.max(looks.begun + 1);
     }
 }
 
@@ -159,28 +112,12 @@ impl Horizon {
 pub(crate) fn run(context: &Context, stop: &AtomicBool) {
     let horizon = &context.horizon;
     let Some(groups_before) = &horizon.groups_before else { return };
-    let mut last: Option<Instant> = None;
-    while !stop.load(Ordering::Acquire) {
-        if !horizon.await_question() {
-            continue;
-        }
-        if let Some(last) = last {
-            std::thread::sleep(horizon.interval.saturating_sub(last.elapsed()));
-        }
-        last = Some(Instant::now());
-        let look = horizon.begin();
-        match context.journal.durable_end(Stream::Commands) {
-            Ok(end) => {
-                horizon.finish(look, groups_before(end));
-                context.inboxes.iter().for_each(|inbox| inbox.wake_view_waiters());
-            }
-            Err(error) => {
-                tracing::debug!(%error, "the end of the commands is not known");
-                horizon.ask_again();
-                std::thread::sleep(Duration::from_millis(RETRY_MS));
-            }
-        }
-    }
+    horizon.looks.run(stop, |look| {
+        let end = context.journal.durable_end(Stream::Commands)?;
+        horizon.finish(look, groups_before(end));
+        context.inboxes.iter().for_each(|inbox| inbox.wake_view_waiters());
+        Ok(())
+    });
 }
 
 #[cfg(test)]
@@ -201,30 +138,15 @@ mod tests {
     }
 
     #[test]
-    fn one_look_answers_all_who_asked_before_it_and_none_who_asked_after() {
-        let horizon = horizon();
-        let (first, second) = (horizon.ask().unwrap(), horizon.ask().unwrap());
-        assert_eq!(first, second);
-        let look = horizon.begin();
-        let late = horizon.ask().unwrap();
-        assert!(late > look);
-        horizon.finish(look, 7);
-        assert_eq!((horizon.told(first), horizon.told(late)), (Some(7), None));
-        assert!(horizon.await_question());
-        horizon.finish(horizon.begin(), 9);
-        assert_eq!(horizon.told(late), Some(9));
-        assert!(!horizon.await_question(), "nobody asks");
-    }
-
-    #[test]
-    fn a_look_that_failed_is_made_again() {
+    fn nobody_is_told_by_a_look_that_was_not_asked_for_yet() {
         let horizon = horizon();
         let asked = horizon.ask().unwrap();
-        horizon.begin();
-        horizon.ask_again();
-        assert!(horizon.await_question());
-        horizon.finish(horizon.begin(), 3);
-        assert_eq!(horizon.told(asked), Some(3));
+        assert_eq!(horizon.told(asked), None);
+        horizon.finish(asked, 7);
+        assert_eq!((horizon.told(asked), horizon.told(asked + 1)), (Some(7), None));
+        // A broker that is behind moves nothing back.
+        horizon.finish(asked + 1, 5);
+        assert_eq!(horizon.told(asked + 1), Some(7));
     }
 
     #[test]

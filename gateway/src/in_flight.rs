@@ -6,8 +6,14 @@
 //! hold the key, and the request then goes to the writer, who knows. One writer per count: no locked
 //! instruction on the way of a booking.
 //!
+//! A journal may hold a command twice, and then its outcome comes twice. One that comes while nothing of
+//! its bucket is in flight is not counted, or it would stand for the next command's for ever after.
+//!
 //! What this module does not do: name keys. Two keys of one bucket look alike, which only costs a
-//! shed reply; a command whose fate stayed unknown marks its bucket until the next start, likewise.
+//! shed reply; a command whose fate stayed unknown marks its bucket until the next start, likewise. Nor
+//! tell a second outcome from the first one of another key of the bucket that is just in flight: until
+//! that is decided, it may be missed. It takes a repetition, a bucket shared within milliseconds, and a
+//! retry in that time.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -59,8 +65,13 @@ impl InFlight {
     #[inline]
     pub(crate) fn see(&self, core: u8, key: KeyHash) {
         if let Some(core) = self.cores.get(core as usize) {
-            let count = &core.seen[bucket(key)];
-            count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+            let place = bucket(key);
+            let count = &core.seen[place];
+            let seen = count.load(Ordering::Relaxed);
+            // What was seen was pushed before, and so is counted there.
+            if core.pushed[place].load(Ordering::Acquire) != seen {
+                count.store(seen.wrapping_add(1), Ordering::Release);
+            }
         }
     }
 
@@ -94,6 +105,21 @@ mod tests {
         assert!(!flights.may_hold(other));
         flights.see(1, key);
         assert!(!flights.may_hold(key));
+    }
+
+    #[test]
+    fn an_outcome_that_comes_twice_hides_no_later_command() {
+        let flights = InFlight::new(1);
+        // Two keys of one bucket: the counts cannot tell them apart.
+        let (key, later) = (KeyHash(5), KeyHash(5 + BUCKETS as u64));
+        flights.push(0, key);
+        flights.see(0, key);
+        flights.see(0, key);
+        assert!(!flights.may_hold(key));
+        flights.push(0, later);
+        assert!(flights.may_hold(later));
+        flights.see(0, later);
+        assert!(!flights.may_hold(later), "and the bucket is not marked for good");
     }
 
     #[test]

@@ -12,8 +12,8 @@
 //!   is. `body`, `query`, `import::json`: what was sent. `problem`, `reply`, `i18n`: what is answered.
 //! - `caller`: the citizen's token. `retry`: keys, fingerprints, receipts. `shed`: what need not be
 //!   written. `submitter`, `outcomes`, `origin`, `in_flight`, `decided`: a command's way out and its answer's way
-//!   back. `view`: the reader of events. `horizon`: how far other gateways wrote. `availability`: answers for
-//!   everyone.
+//!   back. `view`: the reader of events. `horizon`, `roster_end`, `looks`: how far other gateways wrote.
+//!   `availability`: answers for everyone.
 //! - `handler`: one file per thing a person does. `operator`: the operator listener; `monitor`: a small one for
 //!   processes without a gateway. `identity`: ways of proving who one is. [`roster`]: the people the authority
 //!   knows.
@@ -49,6 +49,7 @@ mod i18n;
 mod identity;
 mod in_flight;
 mod limiter;
+mod looks;
 pub mod metrics;
 mod monitor;
 mod openapi;
@@ -59,6 +60,7 @@ mod problem;
 mod query;
 mod reply;
 mod retry;
+mod roster_end;
 mod route;
 mod server;
 mod shed;
@@ -240,6 +242,7 @@ fn build(
             attachments.groups_before.clone(),
             Duration::from_millis(config.request.look_interval_ms),
         ),
+        roster_end: roster_end::RosterEnd::new(),
         availability: Availability::new(config.availability.clone()),
         in_flight: Arc::new(in_flight::InFlight::new(cores)),
         decided: decided::DecidedKeys::new(),
@@ -321,11 +324,12 @@ impl GatewayHandle {
 
     fn start_readers(&mut self) -> io::Result<()> {
         type Run = fn(&Context, &AtomicBool);
-        let readers: [(&str, Run); 4] = [
+        let readers: [(&str, Run); 5] = [
             ("view", view::run),
             ("horizon", horizon::run),
             ("availability", availability::run),
             ("roster", |context, stop| context.roster.run(stop)),
+            ("roster-end", roster_end::run),
         ];
         for (name, run) in readers {
             let (context, stop) = (Arc::clone(&self.context), Arc::clone(&self.stop_readers));

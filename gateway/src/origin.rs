@@ -2,7 +2,7 @@
 //!
 //! The engine carries it unread from the command to its events, so the reader of events finds the
 //! waiting request without a look-up. What this module does not do: promise that the request still
-//! waits; the slab checks the request's key before it completes anything.
+//! waits; the slab checks the request's key, or knows its serial number, before it completes anything.
 
 use domain::Origin;
 
@@ -19,7 +19,8 @@ pub(crate) struct Place {
     pub(crate) instance: u32,
     /// Which core of it.
     pub(crate) core: u8,
-    /// Which entry of that core's slab, or [`NOWHERE`].
+    /// Which entry of that core's slab; the serial number of a command without a retry key; or
+    /// [`NOWHERE`].
     pub(crate) index: u32,
 }
 

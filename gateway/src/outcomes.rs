@@ -34,7 +34,7 @@ pub(crate) enum Decision {
 /// A decision on its way to the slab entry that awaits it.
 #[derive(Debug)]
 pub(crate) struct Completion {
-    /// Which entry.
+    /// Which entry; the serial number of a command without a retry key.
     pub(crate) index: u32,
     /// The key that the entry must carry; `None` for commands without one.
     pub(crate) key: Option<KeyHash>,
@@ -57,7 +57,9 @@ pub(crate) struct Inbox {
     view_waiters: AtomicU32,
     /// Commands that the core pushed. Written by the core.
     pushed: AtomicU64,
-    /// Commands of the core whose events the view has, or whose fate is unknown.
+    /// Commands of the core whose events the view has, or whose fate is unknown. A journal that holds a
+    /// command twice has it counted twice; where that can be, reads wait for the `horizon`, too, which
+    /// counts groups as they stand there.
     seen: AtomicU64,
     /// Wakes sent, for the metrics.
     wakes: AtomicU64,

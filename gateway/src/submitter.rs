@@ -5,11 +5,16 @@
 //! wake it once a group; [`Submitter::drain`] then completes this core's requests. A request leaves
 //! either when its command is durable or when its outcome is known, and is woken for that alone.
 //!
+//! A command with a retry key is answered by whatever is said of that key, wherever it stands; so it
+//! travels with its place in the slab, and the key is compared. Events without a key say nothing of
+//! whose they are, and a journal may hold a command twice: such a command travels with a serial number
+//! that no other command of the core carries.
+//!
 //! What this module does not do: decide whether a request may be submitted (`shed`, the handlers), or
 //! say in HTTP what came of it (`handler`).
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -84,11 +89,17 @@ struct Slab {
     durable: VecDeque<(u64, u32)>,
     /// Entries in use that have a time limit.
     timed: usize,
+    /// The entries whose commands have no retry key, by serial number.
+    serials: HashMap<u32, u32>,
+    /// The next serial number.
+    next_serial: u32,
 }
 
 struct Entry {
     /// The retry key a completion must carry; `None` for commands without one.
     key: Option<KeyHash>,
+    /// The serial number of a command without a retry key, or [`NOWHERE`].
+    serial: u32,
     /// The record's place in the lane.
     ticket: u64,
     submitted: Instant,
@@ -107,9 +118,6 @@ enum State {
     Watch(Instant),
     /// The answer is there.
     Done(Answer),
-    /// Nobody waits any more; the place is kept until the events of its command are seen, because
-    /// they carry no key to check.
-    Orphan,
 }
 
 impl Submitter {
@@ -139,6 +147,8 @@ impl Submitter {
                 used_max: in_flight_max,
                 durable: VecDeque::new(),
                 timed: 0,
+                serials: HashMap::new(),
+                next_serial: 0,
             }),
             encoded: RefCell::new(Vec::with_capacity(256)),
             taken: RefCell::new(Vec::new()),
@@ -169,7 +179,12 @@ impl Submitter {
             // Told before the push: the record may be durable before this function returns.
             self.inbox.set_durable_waiters(slab.durable.len() + 1);
         }
-        match self.push(command, key, if awaits_outcome { index } else { NOWHERE }) {
+        let place = match (awaits_outcome, key) {
+            (false, _) => NOWHERE,
+            (true, Some(_)) => index,
+            (true, None) => slab.number(index),
+        };
+        match self.push(command, key, place) {
             Ok(ticket) => {
                 slab.entries[index as usize].ticket = ticket;
                 if !awaits_outcome {
@@ -308,7 +323,8 @@ impl Slab {
         if self.used >= self.used_max {
             return None;
         }
-        let entry = Entry { key, ticket: u64::MAX, submitted: now, waker: None, state };
+        let entry =
+            Entry { key, serial: NOWHERE, ticket: u64::MAX, submitted: now, waker: None, state };
         self.used += 1;
         self.timed += 1;
         if self.free == NOWHERE {
@@ -324,10 +340,24 @@ impl Slab {
         Some(index)
     }
 
+    /// Gives an entry a serial number. They begin again after sixteen million, long after the journal
+    /// can have repeated the first.
+    fn number(&mut self, index: u32) -> u32 {
+        let serial = self.next_serial;
+        self.next_serial = (serial + 1) % NOWHERE;
+        self.entries[index as usize].serial = serial;
+        self.serials.insert(serial, index);
+        serial
+    }
+
     fn release(&mut self, index: u32) {
         let entry = &mut self.entries[index as usize];
-        if !matches!(entry.state, State::Done(_) | State::Orphan) {
+        if !matches!(entry.state, State::Done(_)) {
             self.timed -= 1;
+        }
+        if entry.serial != NOWHERE {
+            self.serials.remove(&entry.serial);
+            entry.serial = NOWHERE;
         }
         entry.state = State::Free(self.free);
         entry.waker = None;
@@ -358,7 +388,6 @@ impl Slab {
             let index = u32::try_from(index).unwrap_or(NOWHERE);
             match entry.state {
                 State::Durable(_) | State::Outcome(_) => self.finish(index, Answer::Unknown),
-                State::Orphan => self.release(index),
                 State::Free(_) | State::Watch(_) | State::Done(_) => {}
             }
         }
@@ -367,19 +396,19 @@ impl Slab {
 
     /// A decision came. Tells when the request was submitted, if it still waited.
     fn complete(&mut self, completion: Completion) -> Option<Instant> {
-        let entry = self.entries.get(completion.index as usize)?;
+        let index = match completion.key {
+            Some(_) => completion.index,
+            None => *self.serials.get(&completion.index)?,
+        };
+        let entry = self.entries.get(index as usize)?;
         if entry.key != completion.key {
             return None;
         }
         match entry.state {
             State::Outcome(_) | State::Watch(_) => {
                 let submitted = entry.submitted;
-                self.finish(completion.index, Answer::Decided(completion.decision));
+                self.finish(index, Answer::Decided(completion.decision));
                 Some(submitted)
-            }
-            State::Orphan => {
-                self.release(completion.index);
-                None
             }
             State::Free(_) | State::Durable(_) | State::Done(_) => None,
         }
@@ -408,12 +437,8 @@ impl Future for Waiting<'_> {
             }
             return Poll::Pending;
         }
-        let done = std::mem::replace(&mut entry.state, State::Orphan);
-        // Events without a key may still come: their place is kept until then.
-        let awaited = entry.key.is_none() && !matches!(done, State::Done(Answer::Decided(_)));
-        if !awaited {
-            slab.release(self.index);
-        }
+        let done = std::mem::replace(&mut entry.state, State::Done(Answer::Unknown));
+        slab.release(self.index);
         self.finished = true;
         match done {
             State::Done(answer) => Poll::Ready(answer),
@@ -428,19 +453,11 @@ impl Drop for Waiting<'_> {
             return;
         }
         let mut slab = self.submitter.slab.borrow_mut();
-        let entry = &mut slab.entries[self.index as usize];
-        match (&entry.state, entry.key) {
-            (State::Watch(_), Some(key)) => {
-                self.submitter.watchers.remove(key, self.submitter.core, self.index);
-                slab.release(self.index);
-            }
-            (State::Outcome(_), None) => {
-                entry.state = State::Orphan;
-                entry.waker = None;
-                slab.timed -= 1;
-            }
-            _ => slab.release(self.index),
+        let entry = &slab.entries[self.index as usize];
+        if let (State::Watch(_), Some(key)) = (&entry.state, entry.key) {
+            self.submitter.watchers.remove(key, self.submitter.core, self.index);
         }
+        slab.release(self.index);
     }
 }
 

@@ -5,6 +5,8 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use gateway::GatewayConfig;
 use journal::away::{AwayJournal, Fault, Faults};
@@ -37,6 +39,32 @@ fn pair_with(capacities: &[u32], adjust: impl FnOnce(&mut GatewayConfig)) -> Pai
     Pair { here, there, way }
 }
 
+/// Does something while the other gateway's readers stand still now and then, for longer than a call takes.
+fn while_the_other_is_late(pair: &Pair, act: impl FnOnce()) {
+    /// Ends the standing still, however the act ends.
+    struct End<'a>(&'a AtomicBool);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Acquire) {
+                for (is_silent, lasts_ms) in [(true, 15), (false, 5)] {
+                    for stream in [Stream::Events, Stream::Roster] {
+                        pair.way.set(stream, Fault::Silent, is_silent);
+                    }
+                    std::thread::sleep(Duration::from_millis(lasts_ms));
+                }
+            }
+        });
+        let _end = End(&is_over);
+        act();
+    });
+}
+
 fn slots() -> String {
     format!("/v1/periods/2/slots?site=S1&date={}", date(2))
 }
@@ -48,24 +76,73 @@ fn booking(slot: u32) -> serde_json::Value {
 #[test]
 fn what_a_person_did_at_one_gateway_is_there_at_the_other_at_once() {
     let pair = pair(&[100, 100]);
-    for serial in 1..=20 {
-        let person = Person::numbered(serial);
-        let mut here = pair.here.registered(serial);
-        let answer = pair.there.client().post("/v1/identity", &document(&person));
-        assert_eq!((answer.status, &answer.json["has_intent"]), (201, &true.into()), "{serial}");
-        let mut there =
-            Client::to(pair.there.public).with_token(answer.json["token"].as_str().unwrap());
-        let booked = there.waited("POST", "/v1/bookings", "first", &booking(0));
-        assert_eq!(booked.status, 201, "{booked:?}");
-        let seen = here.get("/v1/bookings/mine?period=2");
-        assert_eq!((seen.status, &seen.json["booking"]["slot"]), (200, &0.into()), "{seen:?}");
-        let receipt = booked.json["receipt"].as_str().unwrap();
-        let found = here.get(&format!("/v1/requests/{receipt}?wait=20"));
-        assert_eq!((found.status, &found.json["outcome"]), (200, &"confirmed".into()), "{found:?}");
-        // Any retry of the key, anywhere, meets the first answer.
-        let again = there.at(pair.here.public).waited("POST", "/v1/bookings", "first", &booking(0));
-        assert_eq!((again.status, &again.json), (201, &booked.json));
+    while_the_other_is_late(&pair, || {
+        for serial in 1..=20 {
+            let person = Person::numbered(serial);
+            let mut here = pair.here.registered(serial);
+            let answer = pair.there.client().post("/v1/identity", &document(&person));
+            assert_eq!(
+                (answer.status, &answer.json["has_intent"]),
+                (201, &true.into()),
+                "{serial}"
+            );
+            let mut there =
+                Client::to(pair.there.public).with_token(answer.json["token"].as_str().unwrap());
+            let booked = there.waited("POST", "/v1/bookings", "first", &booking(0));
+            assert_eq!(booked.status, 201, "{booked:?}");
+            let seen = here.get("/v1/bookings/mine?period=2");
+            assert_eq!((seen.status, &seen.json["booking"]["slot"]), (200, &0.into()), "{seen:?}");
+            let receipt = booked.json["receipt"].as_str().unwrap();
+            let found = here.get(&format!("/v1/requests/{receipt}?wait=20"));
+            assert_eq!(
+                (found.status, &found.json["outcome"]),
+                (200, &"confirmed".into()),
+                "{found:?}"
+            );
+            // Any retry of the key, anywhere, meets the first answer.
+            let again =
+                there.at(pair.here.public).waited("POST", "/v1/bookings", "first", &booking(0));
+            assert_eq!((again.status, &again.json), (201, &booked.json));
+        }
+    });
+}
+
+#[test]
+fn a_person_of_a_roster_imported_a_moment_ago_is_known_at_the_other_gateway() {
+    let pair = pair(&[]);
+    for serial in 1_001..=1_010 {
+        let person = document(&Person::numbered(serial));
+        let refused = pair.there.client().post("/v1/identity", &person);
+        assert_eq!((refused.status, slug(&refused)), (401, "identity-not-confirmed"));
+        // Its view is behind for longer than any import takes.
+        pair.way.set(Stream::Roster, Fault::Silent, true);
+        pair.here.import("/v1/roster:import", &roster(serial..=serial));
+        let asked = std::thread::scope(|scope| {
+            let asked = scope.spawn(|| pair.there.client().post("/v1/identity", &person));
+            std::thread::sleep(Duration::from_millis(30));
+            pair.way.set(Stream::Roster, Fault::Silent, false);
+            asked.join().unwrap()
+        });
+        assert_eq!(asked.status, 201, "{asked:?}");
     }
+}
+
+#[test]
+fn while_nobody_tells_how_far_the_roster_reaches_strangers_are_refused_in_time_and_counted() {
+    let pair = pair_with(&[], |config| {
+        config.request.view_wait_ms_max = 200;
+        config.identity.failures_max = 3;
+    });
+    pair.way.set(Stream::Roster, Fault::HidesEnd, true);
+    let stranger = document(&Person::numbered(2_000));
+    for expected in [401, 401, 401, 429] {
+        let began = Instant::now();
+        let refused = pair.there.client().post("/v1/identity", &stranger);
+        assert_eq!(refused.status, expected, "{refused:?}");
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+    // Whom it knows it lets in without asking.
+    pair.there.logged_in(&Person::numbered(1));
 }
 
 #[test]
@@ -196,11 +273,13 @@ fn sites(turn: u32, round: u32) -> String {
 #[test]
 fn a_file_that_names_what_the_other_gateway_imported_a_moment_ago_is_taken() {
     let pair = pair(&[]);
-    for day in 1..=5 {
-        pair.here.import("/v1/sites:import", &sites(9, day));
-        let row = format!("T9-{day}-0,{},08:00,09:00,AZ,10\n", date(i64::from(day)));
-        let csv = format!("site,date,start,end,vaccine,capacity\n{row}");
-        pair.there.import("/v1/slots:import", &csv);
-    }
+    while_the_other_is_late(&pair, || {
+        for day in 1..=5 {
+            pair.here.import("/v1/sites:import", &sites(9, day));
+            let row = format!("T9-{day}-0,{},08:00,09:00,AZ,10\n", date(i64::from(day)));
+            let csv = format!("site,date,start,end,vaccine,capacity\n{row}");
+            pair.there.import("/v1/slots:import", &csv);
+        }
+    });
     assert_eq!(pair.there.operator().get("/v1/overview").json["slots"], 5);
 }

@@ -11,5 +11,6 @@ mod support;
 mod moving;
 mod outages;
 mod path;
+mod secured;
 mod starts;
 mod takeovers;

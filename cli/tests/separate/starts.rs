@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
-use broker::{Cluster, ClusterOptions, Security};
+use broker::Cluster;
 
 use crate::support::fleet::{Fleet, Kind};
 use crate::support::{Folder, binary};
@@ -13,12 +13,12 @@ use crate::support::{Folder, binary};
 /// A start that cannot succeed has said why by then.
 const LIMIT: Duration = Duration::from_secs(10);
 /// The configuration is to blame: a service manager need not try again.
-const CONFIGURATION: i32 = 78;
+pub const CONFIGURATION: i32 = 78;
 /// Something else is: it may.
-const FAILED: i32 = 1;
+pub const FAILED: i32 = 1;
 
 /// Launches every kind of process and demands the same end of each.
-fn assert_ends(fleet: &Fleet, what: &str, code: i32, words: &[&str]) {
+pub fn assert_ends(fleet: &Fleet, what: &str, code: i32, words: &[&str]) {
     let kinds = [Kind::Gateway, Kind::Engine, Kind::Notifier];
     let launched = kinds.map(|kind| (kind, fleet.launch(kind, &format!("{what}-{}", kind.verb()))));
     for (kind, process) in launched {
@@ -84,34 +84,6 @@ fn alter(cluster: &Cluster, topic: &str, setting: &str) {
         ["--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", setting];
     let altered = cluster.tool("configs", &words).unwrap();
     assert!(altered.status.success(), "{altered:?}");
-}
-
-#[test]
-fn wrong_credentials_are_told_from_a_wrong_protocol() {
-    let folder = Folder::new("separate-credentials");
-    let options = ClusterOptions { security: Security::SaslPlaintext, ..ClusterOptions::default() };
-    let cluster = Cluster::start(options).unwrap();
-    let secrets: Vec<(String, String)> = cluster.client_properties().unwrap();
-    let fleet = |name: &str, changed: &[(&str, &str)]| {
-        let mut fleet = Fleet::unmade(&folder.0.join(name), cluster.bootstrap(), "sasl.");
-        for (key, value) in &secrets {
-            let key = key.replace('.', "_");
-            let change = changed.iter().find(|(own, _)| *own == key);
-            let value = change.map_or(value.as_str(), |(_, changed)| changed);
-            fleet.set(&format!("KAFKA__CLIENT__{}", key.to_uppercase()), value);
-        }
-        fleet
-    };
-    let right = fleet("right", &[]);
-    right.make_topics();
-    right.start(Kind::Engine, "engine").stop();
-
-    let wrong = [("sasl_password", "007")];
-    let words = ["kafka.client.sasl_password", "refuses these credentials"];
-    assert_ends(&fleet("password", &wrong), "password", CONFIGURATION, &words);
-    let wrong = [("security_protocol", "PLAINTEXT")];
-    let words = ["kafka.client.security_protocol", "no broker answered"];
-    assert_ends(&fleet("protocol", &wrong), "protocol", FAILED, &words);
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub(crate) async fn post(core: &Core, head: &Parts, body: Incoming) -> Result<Re
     });
     let claim = claim.map_err(Problem::body)?.ok_or(Slug::IdentityMethodUnsupported)?;
     let came_at = Instant::now();
-    let proven = match prove(core, claim) {
+    let proven = match prove(core, &*claim).await {
         Ok(proven) => proven,
         Err(problem) => {
             let wait = Duration::from_millis(core.context.config.identity.failure_answer_ms);
@@ -60,22 +60,29 @@ pub(crate) async fn post(core: &Core, head: &Parts, body: Incoming) -> Result<Re
     Ok(welcome(core, &proven))
 }
 
-/// Checks the claim, counting failures per ID number.
-fn prove(core: &Core, claim: Box<dyn Claim>) -> Result<Proven, Problem> {
+/// Checks the claim, counting failures per ID number. Before a person is refused, the roster has read what
+/// other gateways imported until they came.
+async fn prove(core: &Core, claim: &dyn Claim) -> Result<Proven, Problem> {
     let context = &core.context;
     let id = claim.attempt_key(&context.vault);
     if let Err(left_s) = context.failures.may_try(&id) {
         return Err(Problem::from(Slug::TooManyFailures).retry_after_s(left_s));
     }
-    match claim.prove(&context.vault, &*context.roster) {
+    let seen = context.roster.progress().borrow().position;
+    let mut proven = claim.prove(&context.vault, &*context.roster);
+    if matches!(proven, Err(Failure::NotConfirmed)) {
+        // Counted before the wait: who tries often at once gains no more tries.
+        context.failures.fail(&id);
+        if context.roster_end.reached(context, seen).await {
+            proven = claim.prove(&context.vault, &*context.roster);
+        }
+    }
+    match proven {
         Ok(proven) => {
             context.failures.succeed(&id);
             Ok(proven)
         }
-        Err(Failure::NotConfirmed) => {
-            context.failures.fail(&id);
-            Err(Slug::IdentityNotConfirmed.into())
-        }
+        Err(Failure::NotConfirmed) => Err(Slug::IdentityNotConfirmed.into()),
         Err(Failure::Unavailable(why)) => {
             tracing::error!(reason = %why, "identity cannot be checked");
             Err(Problem::from(Slug::CatchingUp).retry_after_s(core.retry_after_s()))

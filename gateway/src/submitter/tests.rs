@@ -143,17 +143,41 @@ fn an_outcome_that_takes_too_long_leaves_with_durability_alone() {
 }
 
 #[test]
-fn the_place_of_a_command_without_a_key_is_kept_until_its_events_come() {
+fn events_of_a_command_without_a_key_complete_that_command_alone() {
     let desk = desk();
     let submit = || desk.submitter.submit(book(0), None, Until::Outcome(LONG)).unwrap();
     drop(submit());
-    assert_eq!(desk.submitter.waiting_count(), 1);
-    let mut next = submit();
-    desk.deliver(0, None, applied());
-    assert!(poll(&mut next).is_none(), "the events were of the one that went away");
-    desk.deliver(1, None, applied());
-    assert!(matches!(poll(&mut next), Some(Answer::Decided(Decision::Applied { .. }))));
     assert_eq!(desk.submitter.waiting_count(), 0);
+    let mut second = submit();
+    let mut third = submit();
+    desk.deliver(0, None, applied());
+    assert!(poll(&mut second).is_none(), "the events were of the one that went away");
+    desk.deliver(1, None, applied());
+    assert!(matches!(poll(&mut second), Some(Answer::Decided(Decision::Applied { .. }))));
+    // The journal held the second one twice; its place has gone to the fourth.
+    let mut fourth = submit();
+    desk.deliver(1, None, applied());
+    assert!(poll(&mut third).is_none() && poll(&mut fourth).is_none());
+    desk.deliver(3, None, applied());
+    assert!(poll(&mut fourth).is_some() && poll(&mut third).is_none());
+    desk.deliver(2, None, applied());
+    assert!(poll(&mut third).is_some());
+    assert_eq!(desk.submitter.waiting_count(), 0);
+}
+
+#[test]
+fn a_serial_number_and_a_place_in_the_slab_are_never_taken_for_each_other() {
+    let desk = desk();
+    drop(desk.submitter.submit(book(0), None, Until::Outcome(LONG)).unwrap());
+    let mut keyed = desk.submit(5, Until::Outcome(LONG));
+    let mut plain = desk.submitter.submit(book(0), None, Until::Outcome(LONG)).unwrap();
+    // The command with a key has place 0, the one without has place 1 and number 1.
+    desk.deliver(1, Some(5), outcome());
+    desk.deliver(0, None, applied());
+    assert!(poll(&mut keyed).is_none() && poll(&mut plain).is_none());
+    desk.deliver(0, Some(5), outcome());
+    desk.deliver(1, None, applied());
+    assert!(poll(&mut keyed).is_some() && poll(&mut plain).is_some());
 }
 
 #[test]

@@ -126,6 +126,7 @@ impl Connection {
         linger_ms: u32,
     ) -> Result<(Connection, Metadata), JournalError> {
         config.validate()?;
+        config.check_files()?;
         let producer = config.producer(linger_ms);
         let producer = BaseProducer::from_config_and_context(&producer, Events::default())
             .map_err(|error| refused_property(&error))?;

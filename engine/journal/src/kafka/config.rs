@@ -2,9 +2,11 @@
 //! library is told of it.
 //!
 //! Does: defaults, a check that the settings fit together, and the properties of producers and
-//! consumers. Does not read files: the program does.
+//! consumers. Does not read files: it only looks whether those that the client library is told of can be
+//! read.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 
 use rdkafka::ClientConfig;
 use serde::Deserialize;
@@ -133,6 +135,16 @@ const PASSED_THROUGH: [&str; 10] = [
     "debug",
 ];
 
+/// Properties that name a file, and the settings that they come from.
+const FILES: [(&str, &str); 4] = [
+    ("ssl.ca.location", "kafka.client.ssl_ca_location"),
+    ("ssl.certificate.location", "kafka.client.ssl_certificate_location"),
+    ("ssl.crl.location", "kafka.client.ssl_crl_location"),
+    ("ssl.key.location", "kafka.client.ssl_key_location"),
+];
+/// For the client library no file, but: look where systems usually keep their authorities.
+const PROBE: &str = "probe";
+
 impl KafkaConfig {
     /// Checks that the settings are usable together.
     ///
@@ -184,6 +196,20 @@ impl KafkaConfig {
                     PASSED_THROUGH.join(" ")
                 );
                 return refused("kafka.client", why);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the files which the settings name can be read: the client library tells neither the
+    /// file nor what is wrong with it.
+    pub(super) fn check_files(&self) -> Result<(), JournalError> {
+        for (key, path) in &self.client {
+            let property = property_of(key);
+            let named = FILES.iter().find(|(own, _)| *own == property && path != PROBE);
+            if let (Some((_, key)), Err(cause)) = (named, File::open(path)) {
+                let why = format!("{path} cannot be read: {cause}");
+                return Err(JournalError::Setting { key, why });
             }
         }
         Ok(())
@@ -311,6 +337,18 @@ mod tests {
             let refused = config.validate().err().map(|error| error.to_string());
             assert!(refused.as_ref().is_some_and(|text| text.contains(key)), "{key}: {refused:?}");
         }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named_with_its_setting() {
+        let mut config = KafkaConfig::default();
+        config.client.insert("sasl_username".to_owned(), "no-file".to_owned());
+        config.client.insert("ssl_ca_location".to_owned(), PROBE.to_owned());
+        config.check_files().unwrap();
+        config.client.insert("ssl_key_location".to_owned(), "no-such-folder/key.pem".to_owned());
+        let refused = config.check_files().unwrap_err().to_string();
+        assert!(refused.contains("kafka.client.ssl_key_location"), "{refused}");
+        assert!(refused.contains("no-such-folder/key.pem"), "{refused}");
     }
 
     #[test]
