@@ -14,11 +14,12 @@ use rdkafka::admin::{
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::FromClientConfig;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataTopic};
 
-use super::client::{Connection, refused_property};
+use super::client::{Connection, refused_property, unanswered};
 use super::config::{Durability, KafkaConfig};
+use super::deadline::Deadline;
 use crate::{JournalError, Stream};
 
 /// The public topic's name behind the prefix.
@@ -49,8 +50,11 @@ pub fn topic_names(config: &KafkaConfig) -> Vec<String> {
 /// # Errors
 /// When no broker answers, the cluster refuses, or a topic's settings break a promise.
 pub fn create_topics(config: &KafkaConfig) -> Result<Vec<MadeTopic>, JournalError> {
-    let (connection, metadata) = Connection::open(config)?;
-    let brokers = metadata.brokers().len();
+    // Each step has the time that a start has for all of them: an operator waits, and is told.
+    let deadline = || Deadline::to_connect(config);
+    let connection = Connection::open(config, deadline())?;
+    let before = deadline().ask(|longest| connection.metadata(longest))?;
+    let brokers = before.brokers().len();
     let replicas = match config.durability {
         Durability::Replicated if brokers < REPLICAS_MIN => {
             return Err(JournalError::Setting {
@@ -63,7 +67,6 @@ pub fn create_topics(config: &KafkaConfig) -> Result<Vec<MadeTopic>, JournalErro
         Durability::Replicated => REPLICAS_MIN as i32,
         Durability::SingleBroker => 1,
     };
-    drop(connection);
     let names = topic_names(config);
     let settings = wanted_settings(config);
     let topics: Vec<NewTopic<'_>> = names
@@ -74,41 +77,31 @@ pub fn create_topics(config: &KafkaConfig) -> Result<Vec<MadeTopic>, JournalErro
             topic
         })
         .collect();
-    let admin = admin(config)?;
-    let results = block_on(admin.create_topics(&topics, &options(config)))
-        .map_err(|error| refused("create topics", &config.topic_prefix, &error))?;
-    let mut made = Vec::new();
-    for result in results {
-        made.push(match result {
-            Ok(name) => MadeTopic { name, is_new: true },
-            Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => MadeTopic { name, is_new: false },
-            Err((name, code)) => return Err(refused("create topic", &name, &code)),
-        });
-    }
-    wait_for(config, &names)?;
-    check_topics(config)?;
-    Ok(made)
+    deadline().ask(|longest| {
+        let results = block_on(admin(config)?.create_topics(&topics, &options(longest)))
+            .map_err(|error| failed("create topics", &config.topic_prefix, &error))?;
+        results.into_iter().try_for_each(|result| match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
+            Err((name, code)) => Err(unanswered("create topic", &name, Some(code), &code)),
+        })
+    })?;
+    deadline().ask(|longest| are_led(&connection.metadata(longest)?, &names))?;
+    check(config, &connection, &Timestamps::Broker, &names, deadline())?;
+    let is_new = |name: &String| topic_of(&before, name).is_none();
+    Ok(names.into_iter().map(|name| MadeTopic { is_new: is_new(&name), name }).collect())
 }
 
 /// A cluster tells its brokers of a new topic a moment later.
-fn wait_for(config: &KafkaConfig, names: &[String]) -> Result<(), JournalError> {
-    let (connection, mut metadata) = Connection::open(config)?;
-    for _ in 0..100 {
-        let are_led = names.iter().all(|name| {
-            topic_of(&metadata, name).is_some_and(|topic| {
-                topic.partitions().iter().all(|partition| partition.leader() >= 0)
-            })
-        });
-        if are_led {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-        metadata = connection.metadata()?;
+fn are_led(metadata: &Metadata, names: &[String]) -> Result<(), JournalError> {
+    let is_led =
+        |topic: &MetadataTopic| topic.partitions().iter().all(|partition| partition.leader() >= 0);
+    match names.iter().find(|name| !topic_of(metadata, name).is_some_and(is_led)) {
+        None => Ok(()),
+        Some(name) => Err(JournalError::Unavailable {
+            place: format!("topic {name}"),
+            cause: "it was made, and no broker leads it yet; try again".to_owned(),
+        }),
     }
-    Err(JournalError::Unavailable {
-        place: format!("topics {}*", config.topic_prefix),
-        cause: "they were made, and no broker leads them yet; try again".to_owned(),
-    })
 }
 
 /// Checks every topic's settings.
@@ -116,8 +109,9 @@ fn wait_for(config: &KafkaConfig, names: &[String]) -> Result<(), JournalError> 
 /// # Errors
 /// [`JournalError::Setting`] naming the first topic and setting that breaks a promise.
 pub fn check_topics(config: &KafkaConfig) -> Result<(), JournalError> {
-    let (_, metadata) = Connection::open(config)?;
-    check(config, &metadata, &Timestamps::Broker, &topic_names(config))
+    let deadline = Deadline::to_connect(config);
+    let connection = Connection::open(config, deadline)?;
+    check(config, &connection, &Timestamps::Broker, &topic_names(config), deadline)
 }
 
 /// Who dates a stream's groups.
@@ -138,26 +132,43 @@ impl Timestamps {
     }
 }
 
-/// Checks these topics.
+/// Checks these topics, and asks again where brokers that come and go do not answer yet.
 pub(super) fn check(
     config: &KafkaConfig,
-    metadata: &Metadata,
+    connection: &Connection,
     timestamps: &Timestamps,
     names: &[String],
+    deadline: Deadline,
 ) -> Result<(), JournalError> {
-    for name in names {
-        check_shape(config, metadata, name)?;
-    }
-    let admin = admin(config)?;
+    deadline.ask(|longest| {
+        let metadata = connection.metadata(longest)?;
+        for name in names {
+            check_shape(config, &metadata, name)?;
+        }
+        let resources = describe(config, names, longest)?;
+        names
+            .iter()
+            .zip(&resources)
+            .try_for_each(|(name, resource)| check_settings(config, name, timestamps, resource))
+    })
+}
+
+fn describe(
+    config: &KafkaConfig,
+    names: &[String],
+    longest: Duration,
+) -> Result<Vec<ConfigResource>, JournalError> {
     let specifiers: Vec<_> =
         names.iter().map(|name| ResourceSpecifier::Topic(name.as_str())).collect();
-    let described = block_on(admin.describe_configs(&specifiers, &options(config)))
-        .map_err(|error| refused("describe configs", &config.topic_prefix, &error))?;
-    for (name, resource) in names.iter().zip(described) {
-        let resource = resource.map_err(|code| refused("describe configs", name, &code))?;
-        check_settings(config, name, timestamps, &resource)?;
-    }
-    Ok(())
+    let described = block_on(admin(config)?.describe_configs(&specifiers, &options(longest)))
+        .map_err(|error| failed("describe configs", &config.topic_prefix, &error))?;
+    names
+        .iter()
+        .zip(described)
+        .map(|(name, resource)| {
+            resource.map_err(|code| unanswered("describe configs", name, Some(code), &code))
+        })
+        .collect()
 }
 
 fn topic_of<'a>(metadata: &'a Metadata, name: &str) -> Option<&'a MetadataTopic> {
@@ -165,6 +176,14 @@ fn topic_of<'a>(metadata: &'a Metadata, name: &str) -> Option<&'a MetadataTopic>
 }
 
 fn check_shape(config: &KafkaConfig, metadata: &Metadata, name: &str) -> Result<(), JournalError> {
+    let found = metadata.topics().iter().find(|topic| topic.name() == name);
+    if let Some(code) = found.and_then(MetadataTopic::error).map(RDKafkaErrorCode::from) {
+        use RDKafkaErrorCode as Code;
+        // Any other says nothing about the topic.
+        if !matches!(code, Code::UnknownTopicOrPartition | Code::TopicAuthorizationFailed) {
+            return Err(unanswered("metadata", name, Some(code), &code));
+        }
+    }
     let Some(topic) = topic_of(metadata, name) else {
         return Err(JournalError::Setting {
             key: "kafka.topic_prefix",
@@ -288,28 +307,33 @@ pub(super) fn alter_streams(
                 })
         })
         .collect();
-    let admin = admin(config)?;
-    let results = block_on(admin.alter_configs(&changes, &options(config)))
-        .map_err(|error| refused("alter configs", &config.topic_prefix, &error))?;
-    for result in results {
-        if let Err((_, code)) = result {
-            return Err(refused("alter configs", &config.topic_prefix, &code));
-        }
-    }
-    Ok(())
+    Deadline::to_connect(config).ask(|longest| {
+        let results = block_on(admin(config)?.alter_configs(&changes, &options(longest)))
+            .map_err(|error| failed("alter configs", &config.topic_prefix, &error))?;
+        results.into_iter().try_for_each(|result| match result {
+            Ok(_) => Ok(()),
+            Err((_, code)) => {
+                Err(unanswered("alter configs", &config.topic_prefix, Some(code), &code))
+            }
+        })
+    })
 }
 
+/// A new client for each attempt: one that found no controller at first asks for none for minutes.
 fn admin(config: &KafkaConfig) -> Result<AdminClient<DefaultClientContext>, JournalError> {
     AdminClient::from_config(&config.common()).map_err(|error| refused_property(&error))
 }
 
-fn options(config: &KafkaConfig) -> AdminOptions {
-    let patience = Duration::from_millis(config.connect_timeout_ms.into());
-    AdminOptions::new().request_timeout(Some(patience)).operation_timeout(Some(patience))
+fn options(longest: Duration) -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(longest)).operation_timeout(Some(longest))
 }
 
-fn refused(call: &'static str, place: &str, cause: &dyn std::fmt::Display) -> JournalError {
-    JournalError::Io { call, place: place.to_owned(), cause: cause.to_string() }
+fn failed(call: &'static str, place: &str, error: &KafkaError) -> JournalError {
+    let code = match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        error => error.rdkafka_error_code(),
+    };
+    unanswered(call, place, code, error)
 }
 
 fn broken(topic: &str, setting: &str, found: &str, wanted: &str) -> JournalError {
