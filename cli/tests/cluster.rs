@@ -81,6 +81,7 @@ fn one_of_each(random: &mut u64) -> Vec<Fault> {
     let all = [
         BrokerStop,
         LeaderKill,
+        LeaderPause,
         EngineKill,
         EnginePair,
         NotifierKill,
@@ -99,6 +100,7 @@ fn every_fault(random: &mut u64) -> Vec<Fault> {
         (BrokerStop, 10),
         (BrokerKill, 10),
         (LeaderKill, 10),
+        (LeaderPause, 5),
         (EngineKill, 10),
         (EnginePair, 20),
         (NotifierKill, 10),
