@@ -91,7 +91,7 @@ impl KafkaJournal {
         let deadline = Deadline::to_connect(&config);
         let connection = Connection::open(&config, deadline)?;
         let timestamps = if own.is_some() { Timestamps::Own } else { Timestamps::Broker };
-        let names: Vec<String> = Stream::ALL.iter().map(|stream| config.topic(*stream)).collect();
+        let names = topics::stream_names(&config);
         topics::check(&config, &connection, &timestamps, &names, deadline)?;
         let commands = config.topic(Stream::Commands);
         let id = deadline.ask(|longest| topic_id::topic_id(&connection, &commands, longest))?;
@@ -266,8 +266,9 @@ impl KafkaImport {
     /// # Errors
     /// When a stream holds anything, and as [`KafkaJournal::open`].
     pub fn begin(config: KafkaConfig) -> Result<KafkaImport, JournalError> {
-        topics::set_timestamps(&config, Timestamps::Own)?;
-        let begun = KafkaImport::open_empty(config.clone());
+        topics::find_streams(&config)?;
+        let begun = topics::set_timestamps(&config, Timestamps::Own)
+            .and_then(|()| KafkaImport::open_empty(config.clone()));
         if begun.is_err() {
             // Whatever was wrong, the topics are not left with the wrong kind of time.
             topics::set_timestamps(&config, Timestamps::Broker)?;

@@ -24,6 +24,8 @@ use crate::{JournalError, Stream};
 
 /// The public topic's name behind the prefix.
 pub const CONFIRMATIONS: &str = "confirmations";
+/// Says who dates the records of a topic.
+const TIMESTAMP_TYPE: &str = "message.timestamp.type";
 /// Replicas that `replicated` asks for.
 const REPLICAS_MIN: usize = 3;
 /// Replicas that must have a group before it is acknowledged.
@@ -40,8 +42,14 @@ pub struct MadeTopic {
 
 /// All topics of an installation: the streams', and the public one.
 pub fn topic_names(config: &KafkaConfig) -> Vec<String> {
-    let streams = Stream::ALL.iter().map(|stream| config.topic(*stream));
-    streams.chain([config.topic_named(CONFIRMATIONS)]).collect()
+    let mut names = stream_names(config);
+    names.push(config.topic_named(CONFIRMATIONS));
+    names
+}
+
+/// The streams' topics.
+pub(super) fn stream_names(config: &KafkaConfig) -> Vec<String> {
+    Stream::ALL.iter().map(|stream| config.topic(*stream)).collect()
 }
 
 /// Makes the topics that are missing, with the settings on which the promises rest. Those that are
@@ -141,10 +149,7 @@ pub(super) fn check(
     deadline: Deadline,
 ) -> Result<(), JournalError> {
     deadline.ask(|longest| {
-        let metadata = connection.metadata(longest)?;
-        for name in names {
-            check_shape(config, &metadata, name)?;
-        }
+        check_shapes(config, &connection.metadata(longest)?, names)?;
         let resources = describe(config, names, longest)?;
         names
             .iter()
@@ -173,6 +178,25 @@ fn describe(
 
 fn topic_of<'a>(metadata: &'a Metadata, name: &str) -> Option<&'a MetadataTopic> {
     metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none())
+}
+
+/// Refuses topics of the streams that do not exist, or could never be used.
+///
+/// # Errors
+/// As [`check_topics`].
+pub(super) fn find_streams(config: &KafkaConfig) -> Result<(), JournalError> {
+    let deadline = Deadline::to_connect(config);
+    let connection = Connection::open(config, deadline)?;
+    deadline
+        .ask(|longest| check_shapes(config, &connection.metadata(longest)?, &stream_names(config)))
+}
+
+fn check_shapes(
+    config: &KafkaConfig,
+    metadata: &Metadata,
+    names: &[String],
+) -> Result<(), JournalError> {
+    names.iter().try_for_each(|name| check_shape(config, metadata, name))
 }
 
 fn check_shape(config: &KafkaConfig, metadata: &Metadata, name: &str) -> Result<(), JournalError> {
@@ -211,10 +235,7 @@ fn check_settings(
     timestamps: &Timestamps,
     resource: &ConfigResource,
 ) -> Result<(), JournalError> {
-    let value = |key: &str| {
-        let entry = resource.entries.iter().find(|entry| entry.name == key);
-        entry.and_then(|entry| entry.value.clone()).unwrap_or_default()
-    };
+    let value = |key: &str| value_of(resource, key);
     let number = |key: &str| value(key).parse::<i64>().unwrap_or(0);
     let at_least = |key: &str, least: i64, wanted: &str| {
         let found = number(key);
@@ -236,7 +257,7 @@ fn check_settings(
     exactly("unclean.leader.election.enable", "false", "it forgets what was acknowledged")?;
     let is_stream = name != config.topic_named(CONFIRMATIONS);
     if is_stream {
-        exactly("message.timestamp.type", timestamps.value(), "it dates every command")?;
+        exactly(TIMESTAMP_TYPE, timestamps.value(), "it dates every command")?;
     }
     let most = config.message_bytes_max().into();
     at_least("max.message.bytes", most, &format!("at least {most}, for the largest group"))?;
@@ -252,6 +273,11 @@ fn check_settings(
     }
 }
 
+fn value_of(resource: &ConfigResource, key: &str) -> String {
+    let entry = resource.entries.iter().find(|entry| entry.name == key);
+    entry.and_then(|entry| entry.value.clone()).unwrap_or_default()
+}
+
 /// The settings a topic is made with.
 fn wanted_settings(config: &KafkaConfig) -> Vec<(&'static str, String)> {
     let mut settings = vec![
@@ -259,7 +285,7 @@ fn wanted_settings(config: &KafkaConfig) -> Vec<(&'static str, String)> {
         ("retention.ms", "-1".to_owned()),
         ("retention.bytes", "-1".to_owned()),
         ("unclean.leader.election.enable", "false".to_owned()),
-        ("message.timestamp.type", Timestamps::Broker.value().to_owned()),
+        (TIMESTAMP_TYPE, Timestamps::Broker.value().to_owned()),
         ("max.message.bytes", config.message_bytes_max().to_string()),
         ("compression.type", "producer".to_owned()),
     ];
@@ -274,7 +300,7 @@ fn wanted_settings(config: &KafkaConfig) -> Vec<(&'static str, String)> {
 }
 
 /// Lets the producer date the streams' groups, or the broker again. For an empty installation that
-/// another journal is carried into.
+/// another journal is carried into. Returns when a broker that is asked knows of it.
 ///
 /// # Errors
 /// When the cluster refuses.
@@ -283,9 +309,22 @@ pub(super) fn set_timestamps(
     timestamps: Timestamps,
 ) -> Result<(), JournalError> {
     let mut settings = wanted_settings(config);
-    settings.retain(|(key, _)| *key != "message.timestamp.type");
-    settings.push(("message.timestamp.type", timestamps.value().to_owned()));
-    alter_streams(config, &settings)
+    settings.retain(|(key, _)| *key != TIMESTAMP_TYPE);
+    settings.push((TIMESTAMP_TYPE, timestamps.value().to_owned()));
+    alter_streams(config, &settings)?;
+    let names = stream_names(config);
+    let is_known =
+        |resource: &ConfigResource| value_of(resource, TIMESTAMP_TYPE) == timestamps.value();
+    Deadline::to_connect(config).ask(|longest| {
+        if describe(config, &names, longest)?.iter().all(is_known) {
+            return Ok(());
+        }
+        Err(JournalError::Unavailable {
+            place: format!("topics {}*", config.topic_prefix),
+            cause: "their settings were changed, and brokers do not know it yet; try again"
+                .to_owned(),
+        })
+    })
 }
 
 /// Sets exactly these settings on the streams' topics.
@@ -296,7 +335,7 @@ pub(super) fn alter_streams(
     config: &KafkaConfig,
     settings: &[(&'static str, String)],
 ) -> Result<(), JournalError> {
-    let names: Vec<String> = Stream::ALL.iter().map(|stream| config.topic(*stream)).collect();
+    let names = stream_names(config);
     let changes: Vec<AlterConfig<'_>> = names
         .iter()
         .map(|name| {
