@@ -14,8 +14,10 @@ use super::{PATIENCE, binary, call, ready_line, signal, wait_until};
 
 /// How long a service manager waits before it starts a process again.
 const RESTART: Duration = Duration::from_secs(1);
+/// What a request may wait for takes less than this; `call` waits a little longer.
+const REQUEST_WAIT_MS: &str = "100000";
 /// The exit code of a process that another start may help: a broker did not answer in time.
-const FAILED: i32 = 1;
+pub const FAILED: i32 = 1;
 
 /// A kind of process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,9 +102,17 @@ outbox_dir = "{outbox}"
         }
     }
 
+    /// Its gateways let requests wait as long as a slow machine takes, so that none is refused for that.
+    pub fn patient(mut self) -> Fleet {
+        for wait in ["DURABLE", "VIEW", "APPLIED"] {
+            self.set(&format!("GATEWAY__REQUEST__{wait}_WAIT_MS_MAX"), REQUEST_WAIT_MS);
+        }
+        self
+    }
+
     /// An installation with its topics, on one broker.
     pub fn new(folder: &Path, cluster: &Cluster, prefix: &str) -> Fleet {
-        let fleet = Fleet::unmade(folder, cluster.bootstrap(), prefix);
+        let fleet = Fleet::unmade(folder, cluster.bootstrap(), prefix).patient();
         fleet.make_topics();
         fleet
     }

@@ -7,13 +7,35 @@ use std::time::{Duration, Instant};
 
 use broker::{Cluster, ClusterOptions};
 use journal::kafka::{Durability, KafkaConfig, KafkaJournal, create_topics};
-use journal::{Journal, Position, Stream, Visibility, once_there};
+use journal::{Journal, JournalError, Position, Stream, Visibility, once_there};
 
 /// Far more than the cluster needs to choose another leader, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A broker of the development cluster that is silent for so long is taken for dead.
 const SESSION: Duration = Duration::from_secs(3);
+
+/// An installation with its topics.
+fn made(cluster: &Cluster, durability: Durability) -> KafkaConfig {
+    let config = KafkaConfig {
+        bootstrap_servers: cluster.bootstrap().to_owned(),
+        durability,
+        ..KafkaConfig::default()
+    };
+    patiently(|| create_topics(&config));
+    config
+}
+
+/// The journal as a process has it that is started again while no broker answers in time.
+fn started(config: &KafkaConfig) -> KafkaJournal {
+    patiently(|| KafkaJournal::open(config.clone()))
+}
+
+fn patiently<T>(ask: impl FnMut() -> Result<T, JournalError>) -> T {
+    let began = Instant::now();
+    let expired = || began.elapsed() > PATIENCE;
+    once_there(&expired, ask).unwrap().expect("no broker answers in time")
+}
 
 /// The broker that leads the stream's only partition.
 fn leader(cluster: &Cluster, stream: Stream) -> u8 {
@@ -27,10 +49,8 @@ fn leader(cluster: &Cluster, stream: Stream) -> u8 {
 #[test]
 fn every_stream_is_found_again_when_a_broker_has_died() {
     let cluster = Cluster::start(ClusterOptions { nodes: 3, ..Default::default() }).unwrap();
-    let config =
-        KafkaConfig { bootstrap_servers: cluster.bootstrap().to_owned(), ..KafkaConfig::default() };
-    create_topics(&config).unwrap();
-    let journal = KafkaJournal::open(config).unwrap();
+    let config = made(&cluster, Durability::Replicated);
+    let journal = started(&config);
     for stream in Stream::ALL {
         assert_eq!(journal.durable_end(stream).unwrap(), Position(0));
     }
@@ -61,24 +81,17 @@ fn every_stream_is_found_again_when_a_broker_has_died() {
 #[test]
 fn a_start_waits_for_a_broker_that_wakes() {
     let cluster = Cluster::start(ClusterOptions::default()).unwrap();
-    let config = KafkaConfig {
-        bootstrap_servers: cluster.bootstrap().to_owned(),
-        durability: Durability::SingleBroker,
-        ..KafkaConfig::default()
-    };
-    create_topics(&config).unwrap();
+    let config = made(&cluster, Durability::SingleBroker);
     cluster.pause_node(1).unwrap();
     std::thread::sleep(2 * SESSION);
     std::thread::scope(|scope| {
         for place in 0..6 {
-            let config = config.clone();
+            let config = &config;
             scope.spawn(move || {
                 std::thread::sleep(Duration::from_millis(100 * place));
                 let began = Instant::now();
-                let expired = || began.elapsed() > PATIENCE;
-                let opened = once_there(&expired, || KafkaJournal::open(config.clone())).unwrap();
+                started(config).close();
                 println!("a start took {:?}", began.elapsed());
-                opened.expect("no start gets through").close();
             });
         }
         std::thread::sleep(Duration::from_millis(300));
