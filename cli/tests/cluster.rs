@@ -18,10 +18,10 @@ use support::{Folder, full_counts, next, seed, wait_until};
 
 /// Decisions flow again within this time, as promised …
 const PROMISED: Duration = Duration::from_secs(30);
-/// … and at the latest, on a machine that is busy with other things.
-const LIMIT: Duration = Duration::from_secs(60);
-/// A fault begins only while people come for so long.
-const FAULT_MAX: Duration = Duration::from_secs(20);
+/// … and at the latest, on a machine that is slow or busy with other things.
+const LIMIT: Duration = Duration::from_secs(180);
+/// A fault begins only while people come for so long, so that somebody asks when it is over.
+const FAULT_MAX: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_surge_survives_the_death_of_every_part() {
@@ -81,6 +81,7 @@ fn one_of_each(random: &mut u64) -> Vec<Fault> {
     let all = [
         BrokerStop,
         LeaderKill,
+        LeaderPause,
         EngineKill,
         EnginePair,
         NotifierKill,
@@ -99,6 +100,7 @@ fn every_fault(random: &mut u64) -> Vec<Fault> {
         (BrokerStop, 10),
         (BrokerKill, 10),
         (LeaderKill, 10),
+        (LeaderPause, 5),
         (EngineKill, 10),
         (EnginePair, 20),
         (NotifierKill, 10),
@@ -127,8 +129,12 @@ fn engines_agree(installation: &Installation) {
     let engines = &installation.engines;
     let sequence = |place: usize| engines[place].figure("slotline_engine_sequence");
     let (active, standby) = Installation::active_of(engines);
-    let reached = sequence(active).expect("the active engine has decided");
-    wait_until("the standby has come as far", || sequence(standby) >= Some(reached));
+    let mut reached = None;
+    wait_until("the active engine says how far it has come", || {
+        reached = sequence(active);
+        reached.is_some()
+    });
+    wait_until("the standby has come as far", || sequence(standby) >= reached);
     installation.assert_nothing_halted();
 }
 

@@ -45,7 +45,7 @@ fn the_nodes_end_when_the_parent_is_gone() {
     parent.wait().unwrap();
     let killed = Instant::now();
     while dir.exists() {
-        assert!(killed.elapsed() < Duration::from_secs(30), "the nodes outlive their parent");
+        assert!(killed.elapsed() < Duration::from_secs(120), "the nodes outlive their parent");
         thread::sleep(Duration::from_millis(20));
     }
     println!("the folder is gone {:?} after the parent", killed.elapsed());

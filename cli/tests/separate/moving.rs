@@ -10,7 +10,7 @@ use crate::support::{Folder, wait_until};
 fn an_installation_moves_to_kafka_with_everything_it_promised() {
     let folder = Folder::new("separate-moving");
     let cluster = broker::shared(1);
-    let mut fleet = Fleet::unmade(&folder.0, cluster.bootstrap(), "moved.");
+    let mut fleet = Fleet::unmade(&folder.0, cluster.bootstrap(), "moved.").patient();
     let people: Vec<Person> = (1..=12).map(Person::numbered).collect();
     let before = embedded(&mut fleet);
     furnish(&before.operator, &fleet.token, &people);
@@ -18,7 +18,7 @@ fn an_installation_moves_to_kafka_with_everything_it_promised() {
     let mut receipts = Vec::new();
     for session in &sessions[..10] {
         assert_eq!(session.register().0, 201);
-        let (status, booked) = session.book(0, "before", 20);
+        let (status, booked) = session.book(0, "before");
         assert_eq!(status, 201, "{booked}");
         receipts.push(booked["receipt"].as_str().unwrap().to_owned());
     }
@@ -41,17 +41,17 @@ fn an_installation_moves_to_kafka_with_everything_it_promised() {
     after.wait_for_remark("engine", "active");
     for (session, receipt) in sessions.iter().zip(&receipts) {
         let there = session.at(&after.public);
-        let (status, outcome) = there.get(&format!("/v1/requests/{receipt}?wait=20"));
+        let (status, outcome) = there.outcome(receipt);
         assert_eq!((status, &outcome["outcome"]), (200, &"confirmed".into()), "{outcome}");
-        let (status, again) = there.book(0, "before", 20);
+        let (status, again) = there.book(0, "before");
         assert_eq!(status, 201, "a retry meets its first answer: {again}");
-        let (status, refused) = there.book(1, "after", 20);
+        let (status, refused) = there.book(1, "after");
         assert_eq!((status, &refused["reason"]), (409, &"already_booked".into()), "{refused}");
     }
     for session in &sessions[10..] {
         let there = session.at(&after.public);
         assert_eq!(there.register().0, 201);
-        assert_eq!(there.book(2, "after", 20).0, 201);
+        assert_eq!(there.book(2, "after").0, 201);
     }
     wait_until("the new texts are written", || fleet.texts().len() >= people.len());
     after.stop();

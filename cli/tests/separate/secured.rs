@@ -6,8 +6,8 @@ use std::process::Command;
 
 use broker::{Cluster, ClusterOptions, Security};
 
-use super::starts::{CONFIGURATION, FAILED, assert_ends};
-use crate::support::fleet::Fleet;
+use super::starts::{CONFIGURATION, assert_ends};
+use crate::support::fleet::{FAILED, Fleet};
 use crate::support::world::{Person, furnish};
 use crate::support::{Folder, wait_until};
 
@@ -46,7 +46,7 @@ impl Secured {
         let session = person.session(&gateways[0].public);
         let (status, registered) = session.register();
         assert_eq!(status, 201, "{registered}");
-        let (status, booked) = session.book(0, "first", 20);
+        let (status, booked) = session.book(0, "first");
         assert_eq!((status, &booked["booking"]["slot"]), (201, &0.into()), "{booked}");
         wait_until("the text is written", || fleet.texts().len() == 1);
         for member in gateways.into_iter().chain([notifier, engine]) {

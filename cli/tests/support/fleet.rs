@@ -1,5 +1,6 @@
 //! Separate processes on a Kafka cluster: gateways, engines, notifiers, started and ended one by one.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -10,6 +11,13 @@ use serde_json::Value;
 
 use super::crowd::Stage;
 use super::{PATIENCE, binary, call, ready_line, signal, wait_until};
+
+/// How long a service manager waits before it starts a process again.
+const RESTART: Duration = Duration::from_secs(1);
+/// What a request may wait for takes less than this; `call` waits a little longer.
+const REQUEST_WAIT_MS: &str = "100000";
+/// The exit code of a process that another start may help: a broker did not answer in time.
+pub const FAILED: i32 = 1;
 
 /// A kind of process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,17 +102,33 @@ outbox_dir = "{outbox}"
         }
     }
 
+    /// Its gateways let requests wait as long as a slow machine takes, so that none is refused for that.
+    pub fn patient(mut self) -> Fleet {
+        for wait in ["DURABLE", "VIEW", "APPLIED"] {
+            self.set(&format!("GATEWAY__REQUEST__{wait}_WAIT_MS_MAX"), REQUEST_WAIT_MS);
+        }
+        self
+    }
+
     /// An installation with its topics, on one broker.
     pub fn new(folder: &Path, cluster: &Cluster, prefix: &str) -> Fleet {
-        let fleet = Fleet::unmade(folder, cluster.bootstrap(), prefix);
+        let fleet = Fleet::unmade(folder, cluster.bootstrap(), prefix).patient();
         fleet.make_topics();
         fleet
     }
 
-    /// Makes the topics.
+    /// Makes the topics, for as long as brokers take.
     pub fn make_topics(&self) {
-        let made = self.admin(&["topics", "create"]);
-        assert!(made.status.success(), "{made:?}");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let made = self.admin(&["topics", "create"]);
+            if made.status.success() {
+                return;
+            }
+            let may_help = made.status.code() == Some(FAILED) && Instant::now() < deadline;
+            assert!(may_help, "{made:?}");
+            std::thread::sleep(RESTART);
+        }
     }
 
     /// A setting of every process, as in the configuration: `KAFKA__DELIVERY_TIMEOUT_MS`.
@@ -157,9 +181,27 @@ outbox_dir = "{outbox}"
         Launched { name: name.to_owned(), process: Held(child), log }
     }
 
-    /// Starts a process of this name, and waits until it is ready.
+    /// Starts a process of this name, again where it ends, and waits until it is ready.
     pub fn start(&self, kind: Kind, name: &str) -> Member {
-        self.launch(kind, name).ready()
+        self.await_ready(kind, self.launch(kind, name))
+    }
+
+    /// Does what a service manager does: starts a process again a second after it has ended with code 1,
+    /// until it is ready. A broker that was away, or that a slow machine holds up, may answer too late
+    /// for one start.
+    fn await_ready(&self, kind: Kind, mut launched: Launched) -> Member {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let failed = match launched.ready() {
+                Ok(member) => return member,
+                Err(failed) => failed,
+            };
+            let may_help = failed.code == Some(FAILED) && Instant::now() < deadline;
+            assert!(may_help, "{failed}");
+            println!("{failed}\nit is started again");
+            std::thread::sleep(RESTART);
+            launched = self.launch(kind, &failed.name);
+        }
     }
 
     /// An engine that is the active one, a notifier that is, and gateways of these names.
@@ -168,9 +210,10 @@ outbox_dir = "{outbox}"
         let notifier = self.launch(Kind::Notifier, "notifier");
         let launched: Vec<Launched> =
             gateways.iter().map(|name| self.launch(Kind::Gateway, name)).collect();
-        let (engine, notifier) = (engine.ready(), notifier.ready());
-        let gateways = launched.into_iter().map(Launched::ready).collect();
-        (engine, notifier, gateways)
+        let engine = self.await_ready(Kind::Engine, engine);
+        let notifier = self.await_ready(Kind::Notifier, notifier);
+        let gateways = launched.into_iter().map(|one| self.await_ready(Kind::Gateway, one));
+        (engine, notifier, gateways.collect())
     }
 }
 
@@ -211,16 +254,27 @@ pub struct Launched {
 }
 
 impl Launched {
-    /// Waits until it says that it is ready.
-    pub fn ready(mut self) -> Member {
-        let told = ready_line(&mut self.process.0);
-        let log = || fs::read_to_string(&self.log).unwrap_or_default();
-        let told = told.unwrap_or_else(|line| {
-            panic!("{} is not ready: {line:?}; its log:\n{}", self.name, log())
-        });
-        let text = |key: &str| told[key].as_str().unwrap_or("").to_owned();
-        let (public, operator) = (text("public"), text("operator"));
-        Member { name: self.name, process: self.process, log: self.log, public, operator }
+    /// Waits until it says that it is ready, or how it ended.
+    fn ready(mut self) -> Result<Member, FailedStart> {
+        match ready_line(&mut self.process.0) {
+            Ok(told) => {
+                let text = |key: &str| told[key].as_str().unwrap_or("").to_owned();
+                let (public, operator) = (text("public"), text("operator"));
+                Ok(Member {
+                    name: self.name,
+                    process: self.process,
+                    log: self.log,
+                    public,
+                    operator,
+                })
+            }
+            Err(printed) => Err(FailedStart {
+                code: self.process.0.wait().unwrap().code(),
+                log: fs::read_to_string(&self.log).unwrap_or_default(),
+                name: self.name,
+                printed,
+            }),
+        }
     }
 
     /// Waits until it ends by itself, at most this long; exit code, time taken, and what it said.
@@ -229,6 +283,22 @@ impl Launched {
         let status = self.process.ended(limit);
         let said = fs::read_to_string(&self.log).unwrap_or_default();
         (status.and_then(|status| status.code()), begin.elapsed(), said)
+    }
+}
+
+/// A process that is not ready and no longer there.
+struct FailedStart {
+    name: String,
+    code: Option<i32>,
+    /// In place of the line that says it is ready.
+    printed: String,
+    log: String,
+}
+
+impl fmt::Display for FailedStart {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FailedStart { name, code, printed, log } = self;
+        write!(out, "{name} is not ready: exit code {code:?}, {printed:?}; its log:\n{log}")
     }
 }
 

@@ -2,13 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::call;
+use super::{call, wait_until};
 
 /// The county and district of the site and of everybody: 臺北市 萬華區.
 const COUNTY: &str = "63000";
 const DISTRICT: &str = "63000070";
 const JSON: &str = "content-type: application/json";
 const CSV: &str = "content-type: text/csv";
+/// Durable, and not decided yet.
+pub const ACCEPTED: u16 = 202;
 
 /// Publishes category 9 and period 2, and imports a site, three slots and these people.
 pub fn furnish(operator: &str, token: &str, people: &[Person]) {
@@ -98,23 +100,45 @@ impl Session {
         self.send("GET", path, "", &[])
     }
 
-    /// Registers an intent; waits for the outcome.
+    /// Registers an intent; waits for the outcome, however long it takes.
     pub fn register(&self) -> (u16, Value) {
         let body = json!({
             "name": "王小明", "phone": "0912345678", "county": COUNTY, "district": DISTRICT,
             "vaccines": ["AZ"], "language": "zh-TW",
         });
-        let headers = ["idempotency-key: register", "prefer: wait=20"];
-        self.send("POST", "/v1/intents", &body.to_string(), &headers)
+        self.decided("/v1/intents", &body.to_string(), "register")
     }
 
-    /// Books a slot under a key; waits for the outcome so many seconds.
-    pub fn book(&self, slot: u32, key: &str, wait_s: u32) -> (u16, Value) {
-        let body = json!({ "period": 2, "slot": slot }).to_string();
-        let (key, wait) = (format!("idempotency-key: {key}"), format!("prefer: wait={wait_s}"));
-        let headers =
-            if wait_s > 0 { vec![key.as_str(), wait.as_str()] } else { vec![key.as_str()] };
-        self.send("POST", "/v1/bookings", &body, &headers)
+    /// Books a slot under a key; waits for the outcome, however long it takes.
+    pub fn book(&self, slot: u32, key: &str) -> (u16, Value) {
+        self.decided("/v1/bookings", &booking(slot), key)
+    }
+
+    /// Books a slot under a key, and waits for no outcome.
+    pub fn send_booking(&self, slot: u32, key: &str) -> (u16, Value) {
+        let key = format!("idempotency-key: {key}");
+        self.send("POST", "/v1/bookings", &booking(slot), &[&key])
+    }
+
+    /// What became of the request with this receipt, however long it takes.
+    pub fn outcome(&self, receipt: &str) -> (u16, Value) {
+        let mut last = (0, Value::Null);
+        wait_until("the request is decided", || {
+            last = self.get(&format!("/v1/requests/{receipt}?wait=20"));
+            last.1["outcome"] != "processing"
+        });
+        last
+    }
+
+    /// Asks again, with the same key, while the request is only accepted.
+    fn decided(&self, path: &str, body: &str, key: &str) -> (u16, Value) {
+        let key = format!("idempotency-key: {key}");
+        let mut last = (0, Value::Null);
+        wait_until("the request is decided", || {
+            last = self.send("POST", path, body, &[&key, "prefer: wait=20"]);
+            last.0 != ACCEPTED
+        });
+        last
     }
 
     fn send(&self, method: &str, path: &str, body: &str, headers: &[&str]) -> (u16, Value) {
@@ -126,6 +150,10 @@ impl Session {
         all.extend(headers);
         parsed(call(method, &format!("{}{path}", self.public), body, &all))
     }
+}
+
+fn booking(slot: u32) -> String {
+    json!({ "period": 2, "slot": slot }).to_string()
 }
 
 fn parsed((status, body): (u16, String)) -> (u16, Value) {

@@ -20,6 +20,7 @@
 
 mod client;
 mod config;
+mod deadline;
 mod fate;
 mod frame;
 mod keyed;
@@ -34,7 +35,6 @@ mod topics;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -49,6 +49,7 @@ use crate::{
     Stream, Visibility,
 };
 use client::Connection;
+use deadline::Deadline;
 use lane::{KafkaLane, LaneShared};
 use reader::{Consumers, KafkaReader};
 use shared::Shared;
@@ -69,7 +70,8 @@ impl KafkaJournal {
     ///
     /// # Errors
     /// [`JournalError::Setting`] naming the setting, or the topic and its setting, that is to blame;
-    /// [`JournalError::Unavailable`] when no broker answers within `connect_timeout_ms`.
+    /// [`JournalError::Unavailable`] when brokers have not answered everything within
+    /// `connect_timeout_ms`.
     pub fn open(config: KafkaConfig) -> Result<KafkaJournal, JournalError> {
         KafkaJournal::open_as(config, None)
     }
@@ -86,15 +88,16 @@ impl KafkaJournal {
     }
 
     fn open_as(config: KafkaConfig, own: Option<Clock>) -> Result<KafkaJournal, JournalError> {
-        let (connection, metadata) = Connection::open(&config)?;
+        let deadline = Deadline::to_connect(&config);
+        let connection = Connection::open(&config, deadline)?;
         let timestamps = if own.is_some() { Timestamps::Own } else { Timestamps::Broker };
-        let names: Vec<String> = Stream::ALL.iter().map(|stream| config.topic(*stream)).collect();
-        topics::check(&config, &metadata, &timestamps, &names)?;
-        let patience = Duration::from_millis(config.connect_timeout_ms.into());
-        let id = topic_id::topic_id(&connection, &config.topic(Stream::Commands), patience)?;
+        let names = topics::stream_names(&config);
+        topics::check(&config, &connection, &timestamps, &names, deadline)?;
+        let commands = config.topic(Stream::Commands);
+        let id = deadline.ask(|longest| topic_id::topic_id(&connection, &commands, longest))?;
         let mut ends = Vec::new();
         for name in &names {
-            ends.push(connection.watermarks(name)?.1);
+            ends.push(connection.watermarks_until(name, deadline)?.1);
         }
         let shared = Arc::new(Shared::new(config, connection, own));
         let streams: Vec<_> = Stream::ALL
@@ -263,8 +266,9 @@ impl KafkaImport {
     /// # Errors
     /// When a stream holds anything, and as [`KafkaJournal::open`].
     pub fn begin(config: KafkaConfig) -> Result<KafkaImport, JournalError> {
-        topics::set_timestamps(&config, Timestamps::Own)?;
-        let begun = KafkaImport::open_empty(config.clone());
+        topics::find_streams(&config)?;
+        let begun = topics::set_timestamps(&config, Timestamps::Own)
+            .and_then(|()| KafkaImport::open_empty(config.clone()));
         if begun.is_err() {
             // Whatever was wrong, the topics are not left with the wrong kind of time.
             topics::set_timestamps(&config, Timestamps::Broker)?;

@@ -1,15 +1,41 @@
-//! The journal on three real brokers, one of which dies: what was acknowledged stays, writes go on, and
-//! every stream can be asked for again, also one that this process neither writes nor reads.
+//! The journal when brokers die or sleep: what was acknowledged stays, writes go on, every stream can be
+//! asked for again, also one that this process neither writes nor reads, and a start waits for a broker
+//! that wakes.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::time::{Duration, Instant};
 
 use broker::{Cluster, ClusterOptions};
-use journal::kafka::{KafkaConfig, KafkaJournal, create_topics};
-use journal::{Journal, Position, Stream, Visibility, once_there};
+use journal::kafka::{Durability, KafkaConfig, KafkaJournal, create_topics};
+use journal::{Journal, JournalError, Position, Stream, Visibility, once_there};
 
 /// Far more than the cluster needs to choose another leader, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A broker of the development cluster that is silent for so long is taken for dead.
+const SESSION: Duration = Duration::from_secs(3);
+
+/// An installation with its topics.
+fn made(cluster: &Cluster, durability: Durability) -> KafkaConfig {
+    let config = KafkaConfig {
+        bootstrap_servers: cluster.bootstrap().to_owned(),
+        durability,
+        ..KafkaConfig::default()
+    };
+    patiently(|| create_topics(&config));
+    config
+}
+
+/// The journal as a process has it that is started again while no broker answers in time.
+fn started(config: &KafkaConfig) -> KafkaJournal {
+    patiently(|| KafkaJournal::open(config.clone()))
+}
+
+fn patiently<T>(ask: impl FnMut() -> Result<T, JournalError>) -> T {
+    let began = Instant::now();
+    let expired = || began.elapsed() > PATIENCE;
+    once_there(&expired, ask).unwrap().expect("no broker answers in time")
+}
 
 /// The broker that leads the stream's only partition.
 fn leader(cluster: &Cluster, stream: Stream) -> u8 {
@@ -23,10 +49,8 @@ fn leader(cluster: &Cluster, stream: Stream) -> u8 {
 #[test]
 fn every_stream_is_found_again_when_a_broker_has_died() {
     let cluster = Cluster::start(ClusterOptions { nodes: 3, ..Default::default() }).unwrap();
-    let config =
-        KafkaConfig { bootstrap_servers: cluster.bootstrap().to_owned(), ..KafkaConfig::default() };
-    create_topics(&config).unwrap();
-    let journal = KafkaJournal::open(config).unwrap();
+    let config = made(&cluster, Durability::Replicated);
+    let journal = started(&config);
     for stream in Stream::ALL {
         assert_eq!(journal.durable_end(stream).unwrap(), Position(0));
     }
@@ -50,4 +74,27 @@ fn every_stream_is_found_again_when_a_broker_has_died() {
     let first = reader.poll(PATIENCE).unwrap().expect("the first group");
     assert!(first.records.iter().eq([&b"before"[..]]));
     journal.close();
+}
+
+/// Starts that ask while the broker wakes meet all its moods: it may be deaf, know no controller, or
+/// lead nothing yet. None of that is a fault of the configuration, and a new start gets through.
+#[test]
+fn a_start_waits_for_a_broker_that_wakes() {
+    let cluster = Cluster::start(ClusterOptions::default()).unwrap();
+    let config = made(&cluster, Durability::SingleBroker);
+    cluster.pause_node(1).unwrap();
+    std::thread::sleep(2 * SESSION);
+    std::thread::scope(|scope| {
+        for place in 0..6 {
+            let config = &config;
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(100 * place));
+                let began = Instant::now();
+                started(config).close();
+                println!("a start took {:?}", began.elapsed());
+            });
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        cluster.resume_node(1).unwrap();
+    });
 }

@@ -49,6 +49,7 @@ pub struct Found {
 /// Reads the whole topic and holds it against `/v1/confirmations` and the texts sent. To be called when
 /// nothing is decided any more.
 pub fn judge(installation: &Installation) -> Found {
+    wait_until_known(installation);
     let expected = listed(installation);
     wait_until_published(installation, expected.last().copied().unwrap_or_default());
     let lines = consumed(installation);
@@ -91,6 +92,13 @@ fn parsed(id: &str) -> Id {
     let numbers: Vec<u64> = id.split('-').map(|part| part.parse().unwrap()).collect();
     let [shard, sequence, index] = numbers[..] else { panic!("{id}") };
     (shard, sequence, index)
+}
+
+/// The list tells what the gateway knows; the overview waits until that is all that was decided.
+fn wait_until_known(installation: &Installation) {
+    let bearer = format!("authorization: Bearer {}", installation.fleet.token);
+    let url = format!("http://{}/v1/overview", installation.gateways[1].operator);
+    wait_until("the gateway knows everything", || call("GET", &url, "", &[&bearer]).0 == 200);
 }
 
 /// The ids that the operator's listener gives, in order.

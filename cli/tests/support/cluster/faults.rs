@@ -6,7 +6,7 @@ use super::flow::Flow;
 use super::supervised::Supervised;
 use super::{BROKERS, Installation, is_active, is_standby};
 use crate::support::fleet::Kind;
-use crate::support::{next, wait_until};
+use crate::support::{PATIENCE, next, wait_until};
 
 /// One thing that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +17,9 @@ pub enum Fault {
     BrokerKill,
     /// kill -9 of the broker that leads `commands`.
     LeaderKill,
+    /// The broker that leads `commands` is paused until another leads, and wakes in the belief that it
+    /// still does.
+    LeaderPause,
     /// kill -9 of the active engine: the other takes over, and the killed one stands by.
     EngineKill,
     /// kill -9 of both engines; two start at the same instant, some without their data.
@@ -54,6 +57,7 @@ impl Scene<'_> {
                 self.broker_dies(node, fault == Fault::BrokerKill)
             }
             Fault::LeaderKill => self.broker_dies(installation.leader("commands"), true),
+            Fault::LeaderPause => self.leader_is_paused(),
             Fault::EngineKill => self.active_dies(engines),
             Fault::NotifierKill => self.active_dies(notifiers),
             Fault::EnginePair => self.engines_start_at_once(),
@@ -81,13 +85,29 @@ impl Scene<'_> {
         let died = if at_once { kafka.kill_node(node) } else { kafka.stop_node(node) };
         died.unwrap();
         let took = self.flows_again(began, "a broker died");
+        self.await_members_alive();
+        self.installation.bring_back(node);
+        took
+    }
+
+    fn leader_is_paused(&mut self) -> Duration {
+        let kafka = self.installation.kafka();
+        let node = self.installation.leader("commands");
+        let began = Instant::now();
+        kafka.pause_node(node).unwrap();
+        let took = self.flows_again(began, "the leader was paused");
+        self.await_members_alive();
+        kafka.resume_node(node).unwrap();
+        kafka.await_in_sync(PATIENCE).unwrap();
+        took
+    }
+
+    fn await_members_alive(&self) {
         for member in self.installation.members() {
             wait_until(&format!("{} lives", member.name), || {
                 member.get("/livez").is_some_and(|(status, _)| status == 200)
             });
         }
-        self.installation.bring_back(node);
-        took
     }
 
     /// kill -9 of the active one; the other takes over, and the first comes back as the standby.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
@@ -21,6 +21,7 @@ use rdkafka::producer::{
 };
 
 use super::config::KafkaConfig;
+use super::deadline::Deadline;
 use crate::JournalError;
 
 /// One look for delivery reports; also how late a stop is noticed. The client library is told whole
@@ -28,7 +29,9 @@ use crate::JournalError;
 /// a whole number leaves nothing.
 const POLL: Duration = Duration::from_micros(50_040);
 /// One attempt to reach a broker while connecting.
-const ATTEMPT_MS: u64 = 500;
+const ATTEMPT: Duration = Duration::from_millis(500);
+/// Pause between two of them.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Where a record was written.
 #[derive(Clone, Copy, Debug)]
@@ -108,13 +111,16 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects, or says within `connect_timeout_ms` why not.
+    /// Connects, or says in time why not.
     ///
     /// # Errors
     /// [`JournalError::Setting`] where a setting is to blame, [`JournalError::Unavailable`] where no
     /// broker answers.
-    pub(super) fn open(config: &KafkaConfig) -> Result<(Connection, Metadata), JournalError> {
-        Connection::open_lingering(config, 0)
+    pub(super) fn open(
+        config: &KafkaConfig,
+        deadline: Deadline,
+    ) -> Result<Connection, JournalError> {
+        Connection::open_lingering(config, 0, deadline)
     }
 
     /// As [`Connection::open`]; a record may wait so long for others to share a request.
@@ -124,7 +130,8 @@ impl Connection {
     pub(super) fn open_lingering(
         config: &KafkaConfig,
         linger_ms: u32,
-    ) -> Result<(Connection, Metadata), JournalError> {
+        deadline: Deadline,
+    ) -> Result<Connection, JournalError> {
         config.validate()?;
         config.check_files()?;
         let producer = config.producer(linger_ms);
@@ -150,26 +157,24 @@ impl Connection {
             is_ended,
             thread: Mutex::new(Some(thread)),
         };
-        let metadata = connection.reach(config)?;
-        Ok((connection, metadata))
+        connection.reach(config, deadline)?;
+        Ok(connection)
     }
 
-    fn reach(&self, config: &KafkaConfig) -> Result<Metadata, JournalError> {
-        let deadline = Instant::now() + self.connect_timeout;
+    fn reach(&self, config: &KafkaConfig, deadline: Deadline) -> Result<(), JournalError> {
         loop {
-            let attempt = Duration::from_millis(ATTEMPT_MS);
-            match self.producer.client().fetch_metadata(None, attempt) {
-                Ok(metadata) => return Ok(metadata),
+            match self.producer.client().fetch_metadata(None, deadline.left(ATTEMPT)) {
+                Ok(_) => return Ok(()),
                 Err(error) => {
                     let last = self.producer.context().last();
                     if let Some(refused) = self.producer.context().refused.lock().take() {
                         return Err(refused);
                     }
-                    if Instant::now() >= deadline {
+                    if deadline.has_passed() {
                         return Err(unreachable_brokers(config, &error, last.as_ref()));
                     }
                     // A resolver that fails at once must not be asked without a pause.
-                    std::thread::sleep(Duration::from_millis(50));
+                    std::thread::sleep(PAUSE);
                 }
             }
         }
@@ -179,8 +184,8 @@ impl Connection {
     ///
     /// # Errors
     /// [`JournalError::Unavailable`] when no broker answers in time.
-    pub(super) fn metadata(&self) -> Result<Metadata, JournalError> {
-        self.producer.client().fetch_metadata(None, self.connect_timeout).map_err(|error| {
+    pub(super) fn metadata(&self, longest: Duration) -> Result<Metadata, JournalError> {
+        self.producer.client().fetch_metadata(None, longest).map_err(|error| {
             JournalError::Unavailable {
                 place: "the cluster's metadata".to_owned(),
                 cause: self.in_words(&error),
@@ -215,9 +220,20 @@ impl Connection {
     /// # Errors
     /// [`JournalError::Unavailable`] when no broker answers in time.
     pub(super) fn watermarks(&self, topic: &str) -> Result<(u64, u64), JournalError> {
-        let deadline = Instant::now() + self.connect_timeout;
+        self.watermarks_until(topic, Deadline::after(self.connect_timeout))
+    }
+
+    /// The same within a limit that is not its own.
+    ///
+    /// # Errors
+    /// As [`Connection::watermarks`].
+    pub(super) fn watermarks_until(
+        &self,
+        topic: &str,
+        deadline: Deadline,
+    ) -> Result<(u64, u64), JournalError> {
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.left(self.connect_timeout);
             let asked = self.producer.client().fetch_watermarks(topic, 0, left);
             let cause = match asked {
                 Ok((low, high)) => {
@@ -225,13 +241,13 @@ impl Connection {
                 }
                 Err(error) => error,
             };
-            if Instant::now() >= deadline {
+            if deadline.has_passed() {
                 return Err(JournalError::Unavailable {
                     place: format!("topic {topic}"),
                     cause: self.in_words(&cause),
                 });
             }
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(PAUSE);
             self.look_for_leader(topic);
         }
     }
@@ -239,8 +255,7 @@ impl Connection {
     /// Asks who leads a topic. The client library does that by itself for topics that it writes or
     /// reads; of any other it remembers a leader that is gone for minutes, and gives up at once.
     fn look_for_leader(&self, topic: &str) {
-        let attempt = Duration::from_millis(ATTEMPT_MS);
-        if let Err(error) = self.producer.client().fetch_metadata(Some(topic), attempt) {
+        if let Err(error) = self.producer.client().fetch_metadata(Some(topic), ATTEMPT) {
             tracing::debug!(%error, topic, "kafka client");
         }
     }
@@ -278,6 +293,44 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// A question that was not answered as hoped: [`JournalError::Unavailable`] where asking again later may
+/// help.
+pub(super) fn unanswered(
+    call: &'static str,
+    place: &str,
+    code: Option<RDKafkaErrorCode>,
+    cause: &dyn std::fmt::Display,
+) -> JournalError {
+    let place = place.to_owned();
+    if code.is_some_and(passes_by_itself) {
+        JournalError::Unavailable { place, cause: format!("{call}: {cause}") }
+    } else {
+        JournalError::Io { call, place, cause: cause.to_string() }
+    }
+}
+
+/// What a cluster answers, or does not, while brokers come and go.
+const fn passes_by_itself(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::OperationTimedOut
+            | Code::RequestTimedOut
+            | Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::Resolve
+            | Code::NotController
+            | Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::BrokerNotAvailable
+            | Code::ReplicaNotAvailable
+            | Code::NetworkException
+            | Code::ThrottlingQuotaExceeded
+            // A broker hears of a topic a moment after the others.
+            | Code::UnknownTopicOrPartition
+    )
 }
 
 /// The client library refuses a property.

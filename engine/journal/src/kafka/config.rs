@@ -48,7 +48,8 @@ pub struct KafkaConfig {
     /// TLS, SASL and socket properties of the client library, with `_` for `.`:
     /// `security_protocol`, `sasl_username`, `ssl_ca_location` …
     pub client: BTreeMap<String, String>,
-    /// Longest wait for a broker at the start, and for an answer about topics later.
+    /// Longest time in which a start asks brokers, all questions together, and longest wait for an answer
+    /// about topics later.
     pub connect_timeout_ms: u32,
     /// How long a group may be on its way, its retries included. Beyond, its fate is unknown and the
     /// process must be started again.

@@ -4,7 +4,7 @@
 //! crash knows where to go on. Does not know what a record says.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use rdkafka::config::FromClientConfigAndContext;
@@ -14,6 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{Connection, Events, refused_property};
 use super::config::KafkaConfig;
+use super::deadline::Deadline;
 use super::topics::{self, Timestamps};
 use crate::JournalError;
 
@@ -57,9 +58,11 @@ impl KafkaPublisher {
     /// # Errors
     /// As [`super::KafkaJournal::open`].
     pub fn open(config: KafkaConfig, name: &str) -> Result<KafkaPublisher, JournalError> {
-        let (connection, metadata) = Connection::open_lingering(&config, LINGER_MS)?;
+        let deadline = Deadline::to_connect(&config);
+        let connection = Connection::open_lingering(&config, LINGER_MS, deadline)?;
         let topic = config.topic_named(name);
-        topics::check(&config, &metadata, &Timestamps::Broker, std::slice::from_ref(&topic))?;
+        let names = std::slice::from_ref(&topic);
+        topics::check(&config, &connection, &Timestamps::Broker, names, deadline)?;
         Ok(KafkaPublisher { config, topic, connection, on_the_way: Arc::default() })
     }
 
@@ -128,11 +131,10 @@ impl KafkaPublisher {
             .add_partition_offset(&self.topic, 0, offset)
             .and_then(|()| consumer.assign(&assignment))
             .map_err(|error| self.failed("assign", error.to_string()))?;
-        let deadline =
-            Instant::now() + Duration::from_millis(self.config.connect_timeout_ms.into());
+        let deadline = Deadline::to_connect(&self.config);
         let mut next = first;
         while next < high {
-            if Instant::now() >= deadline {
+            if deadline.has_passed() {
                 return Err(JournalError::Unavailable {
                     place: format!("topic {}", self.topic),
                     cause: "its last records did not come in time".to_owned(),

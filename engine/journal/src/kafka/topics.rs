@@ -14,15 +14,18 @@ use rdkafka::admin::{
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::FromClientConfig;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataTopic};
 
-use super::client::{Connection, refused_property};
+use super::client::{Connection, refused_property, unanswered};
 use super::config::{Durability, KafkaConfig};
+use super::deadline::Deadline;
 use crate::{JournalError, Stream};
 
 /// The public topic's name behind the prefix.
 pub const CONFIRMATIONS: &str = "confirmations";
+/// Says who dates the records of a topic.
+const TIMESTAMP_TYPE: &str = "message.timestamp.type";
 /// Replicas that `replicated` asks for.
 const REPLICAS_MIN: usize = 3;
 /// Replicas that must have a group before it is acknowledged.
@@ -39,8 +42,14 @@ pub struct MadeTopic {
 
 /// All topics of an installation: the streams', and the public one.
 pub fn topic_names(config: &KafkaConfig) -> Vec<String> {
-    let streams = Stream::ALL.iter().map(|stream| config.topic(*stream));
-    streams.chain([config.topic_named(CONFIRMATIONS)]).collect()
+    let mut names = stream_names(config);
+    names.push(config.topic_named(CONFIRMATIONS));
+    names
+}
+
+/// The streams' topics.
+pub(super) fn stream_names(config: &KafkaConfig) -> Vec<String> {
+    Stream::ALL.iter().map(|stream| config.topic(*stream)).collect()
 }
 
 /// Makes the topics that are missing, with the settings on which the promises rest. Those that are
@@ -49,8 +58,11 @@ pub fn topic_names(config: &KafkaConfig) -> Vec<String> {
 /// # Errors
 /// When no broker answers, the cluster refuses, or a topic's settings break a promise.
 pub fn create_topics(config: &KafkaConfig) -> Result<Vec<MadeTopic>, JournalError> {
-    let (connection, metadata) = Connection::open(config)?;
-    let brokers = metadata.brokers().len();
+    // Each step has the time that a start has for all of them: an operator waits, and is told.
+    let deadline = || Deadline::to_connect(config);
+    let connection = Connection::open(config, deadline())?;
+    let before = deadline().ask(|longest| connection.metadata(longest))?;
+    let brokers = before.brokers().len();
     let replicas = match config.durability {
         Durability::Replicated if brokers < REPLICAS_MIN => {
             return Err(JournalError::Setting {
@@ -63,7 +75,6 @@ pub fn create_topics(config: &KafkaConfig) -> Result<Vec<MadeTopic>, JournalErro
         Durability::Replicated => REPLICAS_MIN as i32,
         Durability::SingleBroker => 1,
     };
-    drop(connection);
     let names = topic_names(config);
     let settings: Vec<_> = names.iter().map(|name| wanted_settings(config, name)).collect();
     let topics: Vec<NewTopic<'_>> = names
@@ -75,41 +86,31 @@ pub fn create_topics(config: &KafkaConfig) -> Result<Vec<MadeTopic>, JournalErro
             topic
         })
         .collect();
-    let admin = admin(config)?;
-    let results = block_on(admin.create_topics(&topics, &options(config)))
-        .map_err(|error| refused("create topics", &config.topic_prefix, &error))?;
-    let mut made = Vec::new();
-    for result in results {
-        made.push(match result {
-            Ok(name) => MadeTopic { name, is_new: true },
-            Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => MadeTopic { name, is_new: false },
-            Err((name, code)) => return Err(refused("create topic", &name, &code)),
-        });
-    }
-    wait_for(config, &names)?;
-    check_topics(config)?;
-    Ok(made)
+    deadline().ask(|longest| {
+        let results = block_on(admin(config)?.create_topics(&topics, &options(longest)))
+            .map_err(|error| failed("create topics", &config.topic_prefix, &error))?;
+        results.into_iter().try_for_each(|result| match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
+            Err((name, code)) => Err(unanswered("create topic", &name, Some(code), &code)),
+        })
+    })?;
+    deadline().ask(|longest| are_led(&connection.metadata(longest)?, &names))?;
+    check(config, &connection, &Timestamps::Broker, &names, deadline())?;
+    let is_new = |name: &String| topic_of(&before, name).is_none();
+    Ok(names.into_iter().map(|name| MadeTopic { is_new: is_new(&name), name }).collect())
 }
 
 /// A cluster tells its brokers of a new topic a moment later.
-fn wait_for(config: &KafkaConfig, names: &[String]) -> Result<(), JournalError> {
-    let (connection, mut metadata) = Connection::open(config)?;
-    for _ in 0..100 {
-        let are_led = names.iter().all(|name| {
-            topic_of(&metadata, name).is_some_and(|topic| {
-                topic.partitions().iter().all(|partition| partition.leader() >= 0)
-            })
-        });
-        if are_led {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-        metadata = connection.metadata()?;
+fn are_led(metadata: &Metadata, names: &[String]) -> Result<(), JournalError> {
+    let is_led =
+        |topic: &MetadataTopic| topic.partitions().iter().all(|partition| partition.leader() >= 0);
+    match names.iter().find(|name| !topic_of(metadata, name).is_some_and(is_led)) {
+        None => Ok(()),
+        Some(name) => Err(JournalError::Unavailable {
+            place: format!("topic {name}"),
+            cause: "it was made, and no broker leads it yet; try again".to_owned(),
+        }),
     }
-    Err(JournalError::Unavailable {
-        place: format!("topics {}*", config.topic_prefix),
-        cause: "they were made, and no broker leads them yet; try again".to_owned(),
-    })
 }
 
 /// Checks every topic's settings.
@@ -117,8 +118,9 @@ fn wait_for(config: &KafkaConfig, names: &[String]) -> Result<(), JournalError> 
 /// # Errors
 /// [`JournalError::Setting`] naming the first topic and setting that breaks a promise.
 pub fn check_topics(config: &KafkaConfig) -> Result<(), JournalError> {
-    let (_, metadata) = Connection::open(config)?;
-    check(config, &metadata, &Timestamps::Broker, &topic_names(config))
+    let deadline = Deadline::to_connect(config);
+    let connection = Connection::open(config, deadline)?;
+    check(config, &connection, &Timestamps::Broker, &topic_names(config), deadline)
 }
 
 /// Who dates a stream's groups.
@@ -139,33 +141,74 @@ impl Timestamps {
     }
 }
 
-/// Checks these topics.
+/// Checks these topics, and asks again where brokers that come and go do not answer yet.
 pub(super) fn check(
     config: &KafkaConfig,
-    metadata: &Metadata,
+    connection: &Connection,
     timestamps: &Timestamps,
     names: &[String],
+    deadline: Deadline,
 ) -> Result<(), JournalError> {
-    for name in names {
-        check_shape(config, metadata, name)?;
-    }
-    let admin = admin(config)?;
+    deadline.ask(|longest| {
+        check_shapes(config, &connection.metadata(longest)?, names)?;
+        let resources = describe(config, names, longest)?;
+        names
+            .iter()
+            .zip(&resources)
+            .try_for_each(|(name, resource)| check_settings(config, name, timestamps, resource))
+    })
+}
+
+fn describe(
+    config: &KafkaConfig,
+    names: &[String],
+    longest: Duration,
+) -> Result<Vec<ConfigResource>, JournalError> {
     let specifiers: Vec<_> =
         names.iter().map(|name| ResourceSpecifier::Topic(name.as_str())).collect();
-    let described = block_on(admin.describe_configs(&specifiers, &options(config)))
-        .map_err(|error| refused("describe configs", &config.topic_prefix, &error))?;
-    for (name, resource) in names.iter().zip(described) {
-        let resource = resource.map_err(|code| refused("describe configs", name, &code))?;
-        check_settings(config, name, timestamps, &resource)?;
-    }
-    Ok(())
+    let described = block_on(admin(config)?.describe_configs(&specifiers, &options(longest)))
+        .map_err(|error| failed("describe configs", &config.topic_prefix, &error))?;
+    names
+        .iter()
+        .zip(described)
+        .map(|(name, resource)| {
+            resource.map_err(|code| unanswered("describe configs", name, Some(code), &code))
+        })
+        .collect()
 }
 
 fn topic_of<'a>(metadata: &'a Metadata, name: &str) -> Option<&'a MetadataTopic> {
     metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none())
 }
 
+/// Refuses topics of the streams that do not exist, or could never be used.
+///
+/// # Errors
+/// As [`check_topics`].
+pub(super) fn find_streams(config: &KafkaConfig) -> Result<(), JournalError> {
+    let deadline = Deadline::to_connect(config);
+    let connection = Connection::open(config, deadline)?;
+    deadline
+        .ask(|longest| check_shapes(config, &connection.metadata(longest)?, &stream_names(config)))
+}
+
+fn check_shapes(
+    config: &KafkaConfig,
+    metadata: &Metadata,
+    names: &[String],
+) -> Result<(), JournalError> {
+    names.iter().try_for_each(|name| check_shape(config, metadata, name))
+}
+
 fn check_shape(config: &KafkaConfig, metadata: &Metadata, name: &str) -> Result<(), JournalError> {
+    let found = metadata.topics().iter().find(|topic| topic.name() == name);
+    if let Some(code) = found.and_then(MetadataTopic::error).map(RDKafkaErrorCode::from) {
+        use RDKafkaErrorCode as Code;
+        // Any other says nothing about the topic.
+        if !matches!(code, Code::UnknownTopicOrPartition | Code::TopicAuthorizationFailed) {
+            return Err(unanswered("metadata", name, Some(code), &code));
+        }
+    }
     let Some(topic) = topic_of(metadata, name) else {
         return Err(JournalError::Setting {
             key: "kafka.topic_prefix",
@@ -193,10 +236,7 @@ fn check_settings(
     timestamps: &Timestamps,
     resource: &ConfigResource,
 ) -> Result<(), JournalError> {
-    let value = |key: &str| {
-        let entry = resource.entries.iter().find(|entry| entry.name == key);
-        entry.and_then(|entry| entry.value.clone()).unwrap_or_default()
-    };
+    let value = |key: &str| value_of(resource, key);
     let number = |key: &str| value(key).parse::<i64>().unwrap_or(0);
     let at_least = |key: &str, least: i64, wanted: &str| {
         let found = number(key);
@@ -218,7 +258,7 @@ fn check_settings(
     exactly("unclean.leader.election.enable", "false", "it forgets what was acknowledged")?;
     let is_stream = name != config.topic_named(CONFIRMATIONS);
     if is_stream {
-        exactly("message.timestamp.type", timestamps.value(), "it dates every command")?;
+        exactly(TIMESTAMP_TYPE, timestamps.value(), "it dates every command")?;
     }
     let most = config.message_bytes_max().into();
     at_least("max.message.bytes", most, &format!("at least {most}, for the largest group"))?;
@@ -235,6 +275,11 @@ fn check_settings(
     }
 }
 
+fn value_of(resource: &ConfigResource, key: &str) -> String {
+    let entry = resource.entries.iter().find(|entry| entry.name == key);
+    entry.and_then(|entry| entry.value.clone()).unwrap_or_default()
+}
+
 /// True for topics that nothing can be made again from. Events follow from commands and confirmations
 /// from events: what a crash of the machine takes of their ends is written again, with the same bytes.
 fn is_irreplaceable(config: &KafkaConfig, name: &str) -> bool {
@@ -248,7 +293,7 @@ fn wanted_settings(config: &KafkaConfig, name: &str) -> Vec<(&'static str, Strin
         ("retention.ms", "-1".to_owned()),
         ("retention.bytes", "-1".to_owned()),
         ("unclean.leader.election.enable", "false".to_owned()),
-        ("message.timestamp.type", Timestamps::Broker.value().to_owned()),
+        (TIMESTAMP_TYPE, Timestamps::Broker.value().to_owned()),
         ("max.message.bytes", config.message_bytes_max().to_string()),
         ("compression.type", "producer".to_owned()),
     ];
@@ -265,7 +310,7 @@ fn wanted_settings(config: &KafkaConfig, name: &str) -> Vec<(&'static str, Strin
 }
 
 /// Lets the producer date the streams' groups, or the broker again. For an empty installation that
-/// another journal is carried into.
+/// another journal is carried into. Returns when a broker that is asked knows of it.
 ///
 /// # Errors
 /// When the cluster refuses.
@@ -273,13 +318,34 @@ pub(super) fn set_timestamps(
     config: &KafkaConfig,
     timestamps: Timestamps,
 ) -> Result<(), JournalError> {
-    let names: Vec<String> = Stream::ALL.iter().map(|stream| config.topic(*stream)).collect();
+    let names = stream_names(config);
+    alter(config, &names, timestamps)?;
+    let is_known =
+        |resource: &ConfigResource| value_of(resource, TIMESTAMP_TYPE) == timestamps.value();
+    Deadline::to_connect(config).ask(|longest| {
+        if describe(config, &names, longest)?.iter().all(is_known) {
+            return Ok(());
+        }
+        Err(JournalError::Unavailable {
+            place: format!("topics {}*", config.topic_prefix),
+            cause: "their settings were changed, and brokers do not know it yet; try again"
+                .to_owned(),
+        })
+    })
+}
+
+/// Sets the settings of these topics as they are made, but for who dates their groups.
+fn alter(
+    config: &KafkaConfig,
+    names: &[String],
+    timestamps: Timestamps,
+) -> Result<(), JournalError> {
     let settings: Vec<_> = names
         .iter()
         .map(|name| {
             let mut settings = wanted_settings(config, name);
-            settings.retain(|(key, _)| *key != "message.timestamp.type");
-            settings.push(("message.timestamp.type", timestamps.value().to_owned()));
+            settings.retain(|(key, _)| *key != TIMESTAMP_TYPE);
+            settings.push((TIMESTAMP_TYPE, timestamps.value().to_owned()));
             settings
         })
         .collect();
@@ -294,28 +360,33 @@ pub(super) fn set_timestamps(
                 })
         })
         .collect();
-    let admin = admin(config)?;
-    let results = block_on(admin.alter_configs(&changes, &options(config)))
-        .map_err(|error| refused("alter configs", &config.topic_prefix, &error))?;
-    for result in results {
-        if let Err((_, code)) = result {
-            return Err(refused("alter configs", &config.topic_prefix, &code));
-        }
-    }
-    Ok(())
+    Deadline::to_connect(config).ask(|longest| {
+        let results = block_on(admin(config)?.alter_configs(&changes, &options(longest)))
+            .map_err(|error| failed("alter configs", &config.topic_prefix, &error))?;
+        results.into_iter().try_for_each(|result| match result {
+            Ok(_) => Ok(()),
+            Err((_, code)) => {
+                Err(unanswered("alter configs", &config.topic_prefix, Some(code), &code))
+            }
+        })
+    })
 }
 
+/// A new client for each attempt: one that found no controller at first asks for none for minutes.
 fn admin(config: &KafkaConfig) -> Result<AdminClient<DefaultClientContext>, JournalError> {
     AdminClient::from_config(&config.common()).map_err(|error| refused_property(&error))
 }
 
-fn options(config: &KafkaConfig) -> AdminOptions {
-    let patience = Duration::from_millis(config.connect_timeout_ms.into());
-    AdminOptions::new().request_timeout(Some(patience)).operation_timeout(Some(patience))
+fn options(longest: Duration) -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(longest)).operation_timeout(Some(longest))
 }
 
-fn refused(call: &'static str, place: &str, cause: &dyn std::fmt::Display) -> JournalError {
-    JournalError::Io { call, place: place.to_owned(), cause: cause.to_string() }
+fn failed(call: &'static str, place: &str, error: &KafkaError) -> JournalError {
+    let code = match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        error => error.rdkafka_error_code(),
+    };
+    unanswered(call, place, code, error)
 }
 
 fn broken(topic: &str, setting: &str, found: &str, wanted: &str) -> JournalError {
