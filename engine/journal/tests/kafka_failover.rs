@@ -22,19 +22,28 @@ fn made(cluster: &Cluster, durability: Durability) -> KafkaConfig {
         durability,
         ..KafkaConfig::default()
     };
-    patiently(|| create_topics(&config));
+    at_last(|| create_topics(&config));
     config
+}
+
+/// What comes about once all brokers know of topics that are new.
+fn at_last<T>(mut ask: impl FnMut() -> Result<T, JournalError>) -> T {
+    let began = Instant::now();
+    loop {
+        match ask() {
+            Ok(value) => return value,
+            Err(error) => assert!(began.elapsed() < PATIENCE, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// The journal as a process has it that is started again while no broker answers in time.
 fn started(config: &KafkaConfig) -> KafkaJournal {
-    patiently(|| KafkaJournal::open(config.clone()))
-}
-
-fn patiently<T>(ask: impl FnMut() -> Result<T, JournalError>) -> T {
     let began = Instant::now();
     let expired = || began.elapsed() > PATIENCE;
-    once_there(&expired, ask).unwrap().expect("no broker answers in time")
+    let opened = once_there(&expired, || KafkaJournal::open(config.clone()));
+    opened.unwrap().expect("no broker answers in time")
 }
 
 /// The broker that leads the stream's only partition.
@@ -50,7 +59,7 @@ fn leader(cluster: &Cluster, stream: Stream) -> u8 {
 fn every_stream_is_found_again_when_a_broker_has_died() {
     let cluster = Cluster::start(ClusterOptions { nodes: 3, ..Default::default() }).unwrap();
     let config = made(&cluster, Durability::Replicated);
-    let journal = started(&config);
+    let journal = at_last(|| KafkaJournal::open(config.clone()));
     for stream in Stream::ALL {
         assert_eq!(journal.durable_end(stream).unwrap(), Position(0));
     }

@@ -232,28 +232,24 @@ impl Connection {
         topic: &str,
         deadline: Deadline,
     ) -> Result<(u64, u64), JournalError> {
-        loop {
-            let left = deadline.left(self.connect_timeout);
-            let asked = self.producer.client().fetch_watermarks(topic, 0, left);
-            let cause = match asked {
+        deadline.ask(|longest| {
+            match self.producer.client().fetch_watermarks(topic, 0, longest) {
                 Ok((low, high)) => {
-                    return Ok((u64::try_from(low).unwrap_or(0), u64::try_from(high).unwrap_or(0)));
+                    Ok((u64::try_from(low).unwrap_or(0), u64::try_from(high).unwrap_or(0)))
                 }
-                Err(error) => error,
-            };
-            if deadline.has_passed() {
-                return Err(JournalError::Unavailable {
-                    place: format!("topic {topic}"),
-                    cause: self.in_words(&cause),
-                });
+                Err(cause) => {
+                    // Also after the last attempt: whoever asks next is not sent to the same grave.
+                    self.look_for_leader(topic);
+                    let (place, cause) = (format!("topic {topic}"), self.in_words(&cause));
+                    Err(JournalError::Unavailable { place, cause })
+                }
             }
-            std::thread::sleep(PAUSE);
-            self.look_for_leader(topic);
-        }
+        })
     }
 
     /// Asks who leads a topic. The client library does that by itself for topics that it writes or
-    /// reads; of any other it remembers a leader that is gone for minutes, and gives up at once.
+    /// reads; of any other it remembers a leader that is gone for minutes, and gives up at once, or waits
+    /// for it as long as it may.
     fn look_for_leader(&self, topic: &str) {
         if let Err(error) = self.producer.client().fetch_metadata(Some(topic), ATTEMPT) {
             tracing::debug!(%error, topic, "kafka client");

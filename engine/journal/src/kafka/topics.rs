@@ -28,6 +28,8 @@ pub const CONFIRMATIONS: &str = "confirmations";
 const TIMESTAMP_TYPE: &str = "message.timestamp.type";
 /// Replicas that `replicated` asks for.
 const REPLICAS_MIN: usize = 3;
+/// Between two looks at a cluster that is not ready yet.
+const PAUSE: Duration = Duration::from_millis(50);
 /// Replicas that must have a group before it is acknowledged.
 const IN_SYNC_MIN: i64 = 2;
 
@@ -61,7 +63,7 @@ pub fn create_topics(config: &KafkaConfig) -> Result<Vec<MadeTopic>, JournalErro
     // Each step has the time that a start has for all of them: an operator waits, and is told.
     let deadline = || Deadline::to_connect(config);
     let connection = Connection::open(config, deadline())?;
-    let before = deadline().ask(|longest| connection.metadata(longest))?;
+    let before = once_complete(config, &connection, deadline())?;
     let brokers = before.brokers().len();
     let replicas = match config.durability {
         Durability::Replicated if brokers < REPLICAS_MIN => {
@@ -91,13 +93,49 @@ pub fn create_topics(config: &KafkaConfig) -> Result<Vec<MadeTopic>, JournalErro
             .map_err(|error| failed("create topics", &config.topic_prefix, &error))?;
         results.into_iter().try_for_each(|result| match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
+            // There are brokers enough; the controller does not count on all of them yet.
+            Err((name, code @ RDKafkaErrorCode::InvalidReplicationFactor)) => {
+                Err(JournalError::Unavailable {
+                    place: format!("topic {name}"),
+                    cause: format!("{code}; the cluster does not count on all of its brokers yet"),
+                })
+            }
             Err((name, code)) => Err(unanswered("create topic", &name, Some(code), &code)),
         })
     })?;
     deadline().ask(|longest| are_led(&connection.metadata(longest)?, &names))?;
-    check(config, &connection, &Timestamps::Broker, &names, deadline())?;
     let is_new = |name: &String| topic_of(&before, name).is_none();
+    let is_any_new = names.iter().any(is_new);
+    let limit = deadline();
+    loop {
+        match check(config, &connection, &Timestamps::Broker, &names, limit) {
+            // A broker that hears of a new topic late says that there is none.
+            Err(JournalError::Setting { .. }) if is_any_new && !limit.has_passed() => {
+                std::thread::sleep(PAUSE);
+            }
+            checked => break checked,
+        }
+    }?;
     Ok(names.into_iter().map(|name| MadeTopic { is_new: is_new(&name), name }).collect())
+}
+
+/// What the cluster says of itself once it has brokers enough, or when the time is over. Those of a
+/// cluster that has only just started come one after another.
+fn once_complete(
+    config: &KafkaConfig,
+    connection: &Connection,
+    deadline: Deadline,
+) -> Result<Metadata, JournalError> {
+    let is_complete = |metadata: &Metadata| {
+        config.durability != Durability::Replicated || metadata.brokers().len() >= REPLICAS_MIN
+    };
+    loop {
+        let metadata = deadline.ask(|longest| connection.metadata(longest))?;
+        if is_complete(&metadata) || deadline.has_passed() {
+            return Ok(metadata);
+        }
+        std::thread::sleep(PAUSE);
+    }
 }
 
 /// A cluster tells its brokers of a new topic a moment later.
