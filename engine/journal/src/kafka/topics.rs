@@ -63,7 +63,7 @@ pub fn create_topics(config: &KafkaConfig) -> Result<Vec<MadeTopic>, JournalErro
     // Each step has the time that a start has for all of them: an operator waits, and is told.
     let deadline = || Deadline::to_connect(config);
     let connection = Connection::open(config, deadline())?;
-    let before = once_complete(config, &connection, deadline())?;
+    let before = once_complete(config, &connection)?;
     let brokers = before.brokers().len();
     let replicas = match config.durability {
         Durability::Replicated if brokers < REPLICAS_MIN => {
@@ -108,7 +108,7 @@ pub fn create_topics(config: &KafkaConfig) -> Result<Vec<MadeTopic>, JournalErro
     let is_any_new = names.iter().any(is_new);
     let limit = deadline();
     loop {
-        match check(config, &connection, &Timestamps::Broker, &names, limit) {
+        match check(config, &connection, &Timestamps::Broker, &names, deadline()) {
             // A broker that hears of a new topic late says that there is none.
             Err(JournalError::Setting { .. }) if is_any_new && !limit.has_passed() => {
                 std::thread::sleep(PAUSE);
@@ -121,17 +121,16 @@ pub fn create_topics(config: &KafkaConfig) -> Result<Vec<MadeTopic>, JournalErro
 
 /// What the cluster says of itself once it has brokers enough, or when the time is over. Those of a
 /// cluster that has only just started come one after another.
-fn once_complete(
-    config: &KafkaConfig,
-    connection: &Connection,
-    deadline: Deadline,
-) -> Result<Metadata, JournalError> {
+fn once_complete(config: &KafkaConfig, connection: &Connection) -> Result<Metadata, JournalError> {
+    let limit = Deadline::to_connect(config);
     let is_complete = |metadata: &Metadata| {
         config.durability != Durability::Replicated || metadata.brokers().len() >= REPLICAS_MIN
     };
     loop {
-        let metadata = deadline.ask(|longest| connection.metadata(longest))?;
-        if is_complete(&metadata) || deadline.has_passed() {
+        // The last look has its own time as well: what it says is told.
+        let look = Deadline::to_connect(config);
+        let metadata = look.ask(|longest| connection.metadata(longest))?;
+        if is_complete(&metadata) || limit.has_passed() {
             return Ok(metadata);
         }
         std::thread::sleep(PAUSE);
