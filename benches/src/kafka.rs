@@ -24,7 +24,9 @@ const ROUNDS: usize = 3;
 const TIME: Duration = Duration::from_millis(1_500);
 
 fn measure(run: &Run, summary: &mut Summary) -> Result<(), String> {
-    let cluster = Cluster::start(ClusterOptions::default())?;
+    // Both compilers of the Java machine, as in production.
+    let java_options = "-XX:TieredStopAtLevel=4".to_owned();
+    let cluster = Cluster::start(ClusterOptions { java_options, ..ClusterOptions::default() })?;
     clients_alone(&cluster, summary)?;
     product::measure(run, &cluster, summary)
 }

@@ -51,6 +51,9 @@ impl Cluster {
         if temporary {
             command.arg("--temporary");
         }
+        if !options.java_options.is_empty() {
+            command.env("SLOTLINE_KAFKA_JAVA_OPTIONS", &options.java_options);
+        }
         match script::checked(&mut command) {
             Ok(printed) => Ok(Cluster { dir, temporary, bootstrap: printed.trim().to_owned() }),
             Err(complaint) => {

@@ -18,11 +18,20 @@ pub struct ClusterOptions {
     /// Where data and logs are kept. A folder that held a cluster is used again. `None` is a new
     /// temporary folder, removed at the end.
     pub dir: Option<PathBuf>,
+    /// Options of the Java machine behind the script's own, separated by blanks; nothing leaves those of
+    /// `SLOTLINE_KAFKA_JAVA_OPTIONS`.
+    pub java_options: String,
 }
 
 impl Default for ClusterOptions {
     fn default() -> ClusterOptions {
-        ClusterOptions { nodes: 1, security: Security::Plaintext, settings: Vec::new(), dir: None }
+        ClusterOptions {
+            nodes: 1,
+            security: Security::Plaintext,
+            settings: Vec::new(),
+            dir: None,
+            java_options: String::new(),
+        }
     }
 }
 
