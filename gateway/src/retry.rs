@@ -128,6 +128,7 @@ impl Request {
                 vault.key_hash(&caller.key.0, period.0, &made)
             }
         };
+        core.context.decided.prefetch(KeyHash(hash));
         let mut canonical = [0_u8; 64];
         let fingerprint = if content.len() < canonical.len() {
             canonical[0] = asked as u8;

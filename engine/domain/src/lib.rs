@@ -24,6 +24,7 @@ pub mod eligibility;
 pub mod event;
 pub mod id;
 pub mod identity;
+pub mod prefetch;
 pub mod rejection;
 pub mod rules;
 pub mod state;

@@ -9,6 +9,7 @@
 
 use crate::changes::Section;
 use crate::codec::INSTANT_MAX;
+use crate::prefetch;
 use crate::rules;
 use crate::{
     BookingNumber, Command, Envelope, Event, Millis, PersonNumber, PersonRef, Sequence, Slot,
@@ -28,7 +29,6 @@ pub(crate) mod layout;
 mod load;
 pub(crate) mod packing;
 pub(crate) mod people;
-pub(crate) mod prefetch;
 mod record;
 mod recorder;
 mod requests;

@@ -5,7 +5,7 @@
 //!
 //! Each durable write costs CPU that requests need, so at saturation fewer, larger groups make
 //! everything faster. At low load a pause would only add to the wait. Three rules tell them apart:
-//! after a tiny group there is no pause; a pause ends as soon as arrivals dry up for a quarter of it
+//! after a tiny group there is no pause; a pause ends as soon as arrivals dry up for half of it
 //! (everybody who could ask is waiting already); and it never exceeds the configured interval.
 
 use std::time::Duration;
@@ -17,8 +17,9 @@ const INTERVAL_WRITE_TIMES: u32 = 8;
 /// Weight of the newest measurement: one in so many.
 const SMOOTHING: u32 = 8;
 
-/// A full pause is looked at in so many steps: each costs a wake of some microseconds.
-const STEPS: u32 = 4;
+/// A full pause is looked at in so many steps: each costs a wake of some microseconds, and whoever runs
+/// on that core its place.
+const STEPS: u32 = 2;
 
 /// Shortest step in which arrivals are looked at during a pause.
 const STEP_US_MIN: u64 = 50;

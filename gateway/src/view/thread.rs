@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::codec::{CommandEvents, EventGroup};
 use domain::view::View;
-use domain::{Anchor, Event, Millis, Origin, Sequence};
+use domain::{Anchor, Event, KeyHash, Millis, Origin, Sequence};
 use journal::{Group, Position, Stream, once_there};
 
 use super::answer::{KeyedAnswer, answer};
@@ -42,6 +42,8 @@ pub(super) struct ViewThread<'a> {
     decisions: Vec<Vec<Completion>>,
     /// How many of each core's commands the group held.
     seen: Vec<u64>,
+    /// Keys that the group answered, with the core of this gateway that waits, if one does.
+    answered: Vec<(KeyHash, Option<u8>)>,
     /// Sealed contact data on its way to the disk book.
     contacts: Vec<(u32, Vec<u8>)>,
     /// The disk book has everything up to here.
@@ -69,6 +71,7 @@ impl<'a> ViewThread<'a> {
             hints: Vec::new(),
             decisions: (0..cores).map(|_| Vec::new()).collect(),
             seen: vec![0; cores],
+            answered: Vec::new(),
             contacts: Vec::new(),
             contacts_watermark,
         })
@@ -186,6 +189,7 @@ impl<'a> ViewThread<'a> {
             self.gather(command, group.at, &view);
         }
         view.advance(group.last(), group.at);
+        self.note_answered();
         drop(view);
         context.view.groups.fetch_add(1, Ordering::Relaxed);
         self.publish(group.last(), group.at, catalogue_changed)
@@ -205,11 +209,8 @@ impl<'a> ViewThread<'a> {
         let place = self.own(command.origin);
         let answer = command.events.iter().find_map(answer);
         if let Some(answer) = &answer {
-            // Before it is no longer in flight: a key is never in neither.
-            context.decided.add(answer.key);
-            if let Some(place) = &place {
-                context.in_flight.see(place.core, answer.key);
-            }
+            context.decided.prefetch(answer.key);
+            self.answered.push((answer.key, place.as_ref().map(|place| place.core)));
             if !context.watchers.is_empty() {
                 self.tell_watchers(answer, command.sequence, at, view);
             }
@@ -235,6 +236,17 @@ impl<'a> ViewThread<'a> {
             },
         };
         self.decisions[place.core as usize].push(completion);
+    }
+
+    /// The keys of the group are decided, and no longer in flight: in this order, so that a key is never
+    /// in neither.
+    fn note_answered(&mut self) {
+        for (key, core) in self.answered.drain(..) {
+            self.context.decided.add(key);
+            if let Some(core) = core {
+                self.context.in_flight.see(core, key);
+            }
+        }
     }
 
     /// The origin, if it is one of this gateway's.

@@ -9,8 +9,8 @@
 //! seen from outside.
 
 use super::chunked::Chunked;
-use super::prefetch;
 use crate::PersonKey;
+use crate::prefetch;
 
 /// Segments, as a power of two.
 const SEGMENTS_LOG2: u32 = 10;

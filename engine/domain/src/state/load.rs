@@ -9,10 +9,10 @@ use super::globals::{COUNTS, Globals};
 use super::history::{Booking, Link, Registration, Request, Stamp};
 use super::packing::unpack_whole;
 use super::people::Person;
-use super::prefetch;
 use crate::changes::{CorruptRecord, Section};
 use crate::codec::INSTANT_MAX;
 use crate::eligibility::{CATEGORIES_MAX, CategoryRule, PeriodRule, VACCINES_MAX};
+use crate::prefetch;
 use crate::{Millis, PeriodNumber, PersonNumber, Sequence, SiteNumber, SlotNumber};
 
 /// How far ahead of a booking its person's record is asked for.

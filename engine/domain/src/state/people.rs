@@ -7,8 +7,8 @@ use super::chunked::Chunked;
 use super::history::Link;
 use super::key_index::KeyIndex;
 use super::packing::{Fields, Pack, Packer};
-use super::prefetch;
 use crate::eligibility::Facts;
+use crate::prefetch;
 use crate::{CountyNumber, Day, Millis, PersonKey, PersonNumber, VaccineSet};
 
 /// Numbers that can be given to people.

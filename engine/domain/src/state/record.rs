@@ -5,9 +5,9 @@ use super::corrections::KeyedCorrection;
 use super::history::{Booking, Link, Linked, Registration, Request, Stamp, Status};
 use super::packing::pack_whole;
 use super::people::{KeyedPerson, Person};
-use super::prefetch;
 use crate::changes::Section;
 use crate::eligibility::{CategoryRule, PeriodRule};
+use crate::prefetch;
 use crate::{
     Attested, BookingNumber, Day, Event, Intent, PeriodNumber, PersonKey, PersonNumber, RetryKey,
     SiteNumber, Slot, SlotNumber, VaccineNumber,

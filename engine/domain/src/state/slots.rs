@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::chunked::Chunked;
 use super::packing::{Fields, Pack, Packer};
-use super::prefetch;
+use crate::prefetch;
 use crate::rules::{SLOT_DAY_MAX, SLOT_DAY_MIN};
 use crate::time::TAIPEI_OFFSET_MS;
 use crate::{Day, Millis, SiteNumber, Slot, SlotNumber, VaccineNumber};

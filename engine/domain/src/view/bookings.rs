@@ -4,9 +4,9 @@ use crate::{BookingNumber, PeriodNumber, PersonNumber, SlotNumber};
 
 use super::people::NONE;
 use super::rows::Rows;
+use crate::prefetch;
 use crate::state::chunked::Chunked;
 use crate::state::packing::{Fields, Pack, Packer};
-use crate::state::prefetch;
 
 /// All bookings ever made.
 #[derive(Clone, Debug)]

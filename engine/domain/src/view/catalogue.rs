@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::rows::Rows;
 use crate::eligibility::{CategoryRule, PeriodRule};
-use crate::state::prefetch;
+use crate::prefetch;
 use crate::{
     Category, CategoryNumber, CountyNumber, Day, DistrictNumber, Event, Millis, Period,
     PeriodNumber, Site, SiteNumber, Slot, SlotNumber, VaccineNumber, VaccineSet,

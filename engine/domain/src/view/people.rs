@@ -9,10 +9,10 @@ use crate::{
 use super::instant::Instant48;
 use super::rows::Rows;
 use crate::codec;
+use crate::prefetch;
 use crate::state::chunked::Chunked;
 use crate::state::key_index::KeyIndex;
 use crate::state::packing::{Fields, Pack, Packer};
-use crate::state::prefetch;
 
 /// No booking, no request.
 pub(super) const NONE: u32 = u32::MAX;

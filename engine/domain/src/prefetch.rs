@@ -2,7 +2,7 @@
 
 /// Asks for the cache line of a record that will be read soon.
 #[inline(always)]
-pub(crate) fn read<T>(record: Option<&T>) {
+pub fn read<T>(record: Option<&T>) {
     if let Some(record) = record {
         line(std::ptr::from_ref(record).cast());
     }
