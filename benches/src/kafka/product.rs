@@ -21,6 +21,11 @@ use crate::server::Server;
 
 /// Rounds of each side.
 const ROUNDS: usize = 3;
+/// Rounds before those that count: a broker that has run for a while is what it is about, not one whose
+/// Java machine still compiles.
+const WARM_UP_ROUNDS: usize = 5;
+/// People booked at most in one of them.
+const PEOPLE_PER_WARM_UP: u32 = 250_000;
 /// Connections judged.
 const CONNECTIONS: usize = 256;
 /// People booked at most in one round.
@@ -38,7 +43,8 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Adds `kafka_vs_embedded` and `takeover_seconds`.
 pub(super) fn measure(run: &Run, cluster: &Cluster, summary: &mut Summary) -> Result<(), String> {
-    let people = PEOPLE_PER_ROUND * ROUNDS as u32 + PEOPLE_OF_THE_KILL;
+    let warm_up = PEOPLE_PER_WARM_UP * WARM_UP_ROUNDS as u32;
+    let people = PEOPLE_PER_ROUND * ROUNDS as u32 + warm_up + PEOPLE_OF_THE_KILL;
     let nation = Nation::roomy(people, SLOTS);
 
     let embedded = Crowd::new(nation);
@@ -58,6 +64,10 @@ pub(super) fn measure(run: &Run, cluster: &Cluster, summary: &mut Summary) -> Re
     let gateway = house.start("gateway", "gateway")?;
     for server in [&alone, &engine, &notifier, &gateway] {
         settle(server)?;
+    }
+    for _ in 0..WARM_UP_ROUNDS {
+        let requests = crowd.prepare(PEOPLE_PER_WARM_UP);
+        round(&requests, &gateway, CONNECTIONS, 202)?;
     }
     let parts = [&gateway, &engine, &notifier];
     compare(summary, (&crowd, &gateway, parts), (&embedded, &alone))?;

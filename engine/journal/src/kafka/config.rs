@@ -78,8 +78,8 @@ pub struct KafkaConfig {
     pub behind_record_bytes_max: u32,
     /// Most bytes accepted by `append_behind` and not yet durable.
     pub behind_bytes_max: u64,
-    /// Longest time between acceptance by `append_behind` and sending. Readers in other processes wait
-    /// for it; 0 = at once.
+    /// Least time between two sendings of what `append_behind` accepted: at low load it leaves at once,
+    /// else many groups share a request, and wake every reader once. 0 = always at once.
     pub behind_sync_interval_ms: u32,
     /// Most bytes a reader fetches ahead.
     pub read_ahead_bytes: u32,
@@ -104,11 +104,11 @@ impl Default for KafkaConfig {
             lane_bytes_max: 1 << 20,
             lanes_max: 1_024,
             groups_in_flight_max: 32,
-            group_interval_us_max: 1_000,
+            group_interval_us_max: 2_000,
             tiny_group_records: 16,
             behind_record_bytes_max: 32 << 20,
             behind_bytes_max: 128 << 20,
-            behind_sync_interval_ms: 0,
+            behind_sync_interval_ms: 10,
             read_ahead_bytes: 16 << 20,
             fetch_wait_ms_max: 100,
         }

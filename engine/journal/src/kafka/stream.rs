@@ -53,6 +53,8 @@ pub(super) struct Sending {
     behind_bytes: u64,
     /// When the oldest of them is to be sent.
     pub(super) behind_due: Option<Instant>,
+    /// When some of them were last sent; the beginning, if none were.
+    behind_sent: Instant,
     /// Where the next group will stand, unless somebody else writes the stream too.
     next: u64,
     /// The highest time given out.
@@ -102,6 +104,7 @@ impl StreamCore {
                 behind: VecDeque::new(),
                 behind_bytes: 0,
                 behind_due: None,
+                behind_sent: Instant::now(),
                 next: end,
                 last_at_ms: i64::MIN,
                 last_group: None,
@@ -223,7 +226,8 @@ impl StreamCore {
         sending.behind.push_back(value);
         sending.behind_bytes += bytes;
         let interval = Duration::from_millis(config.behind_sync_interval_ms.into());
-        sending.behind_due.get_or_insert_with(|| Instant::now() + interval);
+        let due = Instant::now().max(sending.behind_sent + interval);
+        sending.behind_due.get_or_insert(due);
         // Under the lock, so that the tail has the order of the stream.
         self.tail.push(group);
         drop(sending);
@@ -259,6 +263,7 @@ impl StreamCore {
             let Some(value) = sending.behind.pop_front() else { break };
             let bytes = (value.len() - HEADER_BYTES - 4) as u64;
             self.send(sending, value, None, Kind::Behind(bytes));
+            sending.behind_sent = Instant::now();
         }
         if sending.behind.is_empty() {
             sending.behind_due = None;
