@@ -85,7 +85,7 @@ fn a_damaged_checkpoint_is_rebuilt_from_the_journal() {
     let mut dice = Dice::new(seed);
     let lived = lived(seed);
     let mut set_aside = 0;
-    for round in 0..rounds(24, 100) {
+    for round in 0..rounds(24, 500) {
         let copy = tempfile::tempdir().unwrap();
         copy_folder(lived.folder.path(), copy.path());
         let what = damage(&checkpoint_folder(copy.path()), &mut dice);

@@ -18,6 +18,7 @@ use domain::{Admission, Event, Millis, PersonKey, PersonNumber, Sequence, Waterm
 use vault::contacts::{BookError, ContactBook};
 
 use crate::confirmations::Confirmation;
+use crate::reached::Reached;
 
 /// Bytes of a person's key, in front of a row.
 const KEY_BYTES: usize = 16;
@@ -167,21 +168,16 @@ impl Fold {
     }
 
     /// Gives the rows to the book, once every draft is settled: a draft is owed the contact data of its
-    /// own time, also when it is written again after a crash. `kept` sees what the book then has.
-    pub(crate) fn keep_rows(
-        &mut self,
-        book: &ContactBook,
-        mut kept: impl FnMut(u32, &[u8]),
-    ) -> Result<(), BookError> {
+    /// own time, also when it is written again after a crash.
+    pub(crate) fn keep_rows(&mut self, reached: &mut Reached) -> Result<(), BookError> {
         let through = self.watermark.last().0;
-        if !self.drafts.is_empty() || through <= book.watermark() {
+        if !self.drafts.is_empty() || through <= reached.book().watermark() {
             return Ok(());
         }
         let mut rows: Vec<(u32, &[u8])> =
             self.rows.iter().map(|(number, row)| (*number, row.as_slice())).collect();
         rows.sort_unstable_by_key(|(number, _)| *number);
-        book.put_batch(through, &rows)?;
-        rows.iter().for_each(|(number, row)| kept(*number, row));
+        reached.put_batch(through, &rows)?;
         self.rows.clear();
         Ok(())
     }

@@ -154,7 +154,7 @@ impl Publisher {
             pause(wait_ms, stop);
             wait_ms = wait_ms.saturating_mul(2).min(self.config.retry_ms_max);
         }
-        if let Some(Err(error)) = session.map(|session| session.end(&self.vault)) {
+        if let Some(Err(error)) = session.map(Session::end) {
             tracing::warn!("notifier: confirmations: {error}");
         }
     }
@@ -167,9 +167,9 @@ impl Publisher {
         };
         session.deliveries.read()?;
         self.take_role(session)?;
-        let wait_ms = if session.is_complete() { self.config.poll_ms } else { 0 };
+        let wait_ms = if session.reached.is_complete() { self.config.poll_ms } else { 0 };
         let came = self.read_events(session, Duration::from_millis(wait_ms))?;
-        session.take_in(&self.vault, !came)?;
+        session.reached.take_in(!came).map_err(NotifierError::from)?;
         if came && !self.is_full(session) {
             // More will come: fewer, larger batches.
             pause(self.config.batch_interval_ms, stop);
@@ -180,7 +180,7 @@ impl Publisher {
         } else if !came && self.is_full(session) {
             pause(self.config.poll_ms, stop);
         }
-        session.keep_rows(&self.vault)?;
+        session.keep_rows()?;
         Ok(())
     }
 
@@ -188,8 +188,10 @@ impl Publisher {
     fn begin(&self) -> Result<Session, Trouble> {
         let tail = Tail::read(&*self.topic, BATCH_MESSAGES_MAX)?;
         let has_consumer = self.vault.has_consumer();
-        let reached = Reached::new(if has_consumer { 0 } else { self.config.reached_people_max });
-        Ok(Session::begin(&*self.journal, self.book_folder(), reached, tail)?)
+        let people_max = if has_consumer { 0 } else { self.config.reached_people_max };
+        let (folder, vault) = (self.book_folder(), Arc::clone(&self.vault));
+        let reached = Reached::open(&folder, self.journal.id(), vault, people_max)?;
+        Ok(Session::begin(&*self.journal, reached, tail)?)
     }
 
     /// Publishes from now on, or no more, as the epoch says. Whoever begins to publish looks at the

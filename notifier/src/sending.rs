@@ -8,14 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use domain::Millis;
-use vault::contacts::ContactBook;
 use vault::{OpenError, Vault};
 
 use crate::config::NotifierConfig;
 use crate::deliveries::DeliveryState;
-use crate::fold::{Draft, Fold, contact_of, visit_rows};
+use crate::fold::{Draft, Fold, contact_of};
 use crate::provider::{LookUp, Phone, SendError, Sms, SmsProvider};
-use crate::reached::Reached;
+use crate::reached::{Found, Reached};
 use crate::text::Texts;
 use crate::worker::NotifierError;
 
@@ -69,7 +68,7 @@ impl Letters {
     pub(crate) fn write(
         drafts: &[&Draft],
         fold: &Fold,
-        (book, known): (&ContactBook, &Reached),
+        known: &Reached,
         vault: &Vault,
         texts: &mut Texts,
         prefix: &str,
@@ -78,18 +77,14 @@ impl Letters {
             buffer: String::with_capacity(drafts.len() * 384),
             letters: Vec::with_capacity(drafts.len()),
         };
-        let people = drafts.iter().map(|draft| draft.what.person.0);
-        let found = drafts.iter().zip(known.get_many(people));
-        let mut reached: Vec<Result<(Phone, u8), DeliveryState>> = found
-            .map(|(draft, found)| found.filter(|_| draft.is_in_book()))
-            .map(|found| found.ok_or(DeliveryState::NoContact))
-            .collect();
-        let others: Vec<usize> =
-            (0..drafts.len()).filter(|place| reached[*place].is_err()).collect();
-        let asked: Vec<&Draft> = others.iter().map(|place| drafts[*place]).collect();
+        let mut reached: Vec<Result<(Phone, u8), DeliveryState>> =
+            vec![Err(DeliveryState::NoContact); drafts.len()];
         let mut missing_key = None;
-        visit_rows(&asked, book, |place, row| {
-            reached[others[place]] = reach(row, vault, &mut missing_key);
+        known.visit(drafts, |place, found| {
+            reached[place] = match found {
+                Found::Kept(phone, language) => Ok((phone, language)),
+                Found::Row(row) => reach(row, vault, &mut missing_key),
+            };
         })?;
         drafts.iter().for_each(|draft| fold.catalogue.prefetch_slot(draft.what.slot));
         if let Some(error) = missing_key {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use domain::watermark::EventId;
 use domain::{Millis, codec::DecodeError};
 use journal::{Journal, JournalError, Position, Reader, Stream, Visibility};
-use vault::contacts::{BookError, ContactBook};
+use vault::contacts::BookError;
 use vault::{OpenError, Vault};
 
 use crate::config::NotifierConfig;
@@ -37,8 +37,6 @@ pub struct Notifier {
     config: NotifierConfig,
     journal: Arc<dyn Journal>,
     vault: Arc<Vault>,
-    book: ContactBook,
-    /// What texts need of the book, in memory.
     reached: Reached,
     provider: Box<dyn SmsProvider>,
     texts: Texts,
@@ -142,17 +140,13 @@ impl Notifier {
         config.check().map_err(NotifierError::Setting)?;
         NotifierStatus::describe();
         let folder = config.data_dir.join(BOOK_FOLDER);
-        std::fs::create_dir_all(&folder).map_err(|cause| {
-            NotifierError::Setting(format!("notifier.data_dir: {}: {cause}", folder.display()))
-        })?;
-        let book = ContactBook::open(folder)?;
-        book.claim(journal.id().0)?;
+        let people_max = config.reached_people_max;
+        let reached = Reached::open(&folder, journal.id(), Arc::clone(&vault), people_max)?;
         Ok(Notifier {
-            reached: Reached::new(config.reached_people_max),
             config,
             journal,
             vault,
-            book,
+            reached,
             provider,
             texts: Texts::read()?,
             publisher: None,
@@ -204,8 +198,8 @@ impl Notifier {
         while !stop.load(Ordering::Acquire) {
             self.turn(&mut session, stop)?;
         }
-        self.keep_rows(&mut session)?;
-        self.book.flush()?;
+        session.fold.keep_rows(&mut self.reached)?;
+        self.reached.flush()?;
         Ok(())
     }
 
@@ -244,7 +238,7 @@ impl Notifier {
 
         let wait_ms = if self.reached.is_complete() { self.config.poll_ms } else { 0 };
         let came = self.read_events(session, Duration::from_millis(wait_ms))?;
-        self.reached.take_in(&self.book, &self.vault, !came)?;
+        self.reached.take_in(!came)?;
         if came && !self.is_full(session) {
             // More will come: one wake for many groups, one write for many texts.
             pause(self.config.batch_interval_ms, stop);
@@ -259,15 +253,9 @@ impl Notifier {
         } else if !self.config.exclusive {
             self.beat(session)?;
         }
-        self.keep_rows(session)?;
+        session.fold.keep_rows(&mut self.reached)?;
         self.status.read_through(&session.fold);
         Ok(())
-    }
-
-    /// Gives rows to the book, and what texts need of them to the memory beside it.
-    fn keep_rows(&mut self, session: &mut Session) -> Result<(), NotifierError> {
-        let Notifier { book, reached, vault, .. } = self;
-        Ok(session.fold.keep_rows(book, |person, row| reached.keep(person, row, vault))?)
     }
 
     /// Begins an epoch where that is due: at once when nobody else can be there, else after the active
@@ -321,7 +309,7 @@ impl Notifier {
             let Session { events, fold, deliveries, .. } = session;
             let Some(group) = events.poll(wait)? else { break };
             for record in group.records.iter() {
-                fold.absorb(record, &self.book, |id| deliveries.ledger().is_owed(id))?;
+                fold.absorb(record, self.reached.book(), |id| deliveries.ledger().is_owed(id))?;
             }
             came = true;
             wait = Duration::ZERO;
@@ -394,7 +382,7 @@ impl Notifier {
         let letters = Letters::write(
             &drafts,
             &session.fold,
-            (&self.book, &self.reached),
+            &self.reached,
             &self.vault,
             &mut self.texts,
             &self.config.reference_prefix,

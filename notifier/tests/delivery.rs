@@ -75,9 +75,7 @@ fn a_restart_goes_on_where_it_was_and_sends_nothing_again() {
     // Nothing new: nothing is sent.
     run(&world, &journal, folder.path());
     world.live(20, 300);
-    for group in &world.groups[first_part..] {
-        journal.append(Stream::Events, &[group]).unwrap();
-    }
+    append_groups(&*journal, &world.groups[first_part..]);
     // The disk of the notifier is lost: the book is filled again from events.
     std::fs::remove_dir_all(folder.path().join("notifier")).unwrap();
     run(&world, &journal, folder.path());
@@ -294,9 +292,7 @@ fn on_the_embedded_journal_a_restart_goes_on_where_it_was() {
         let opened =
             EmbeddedJournal::open(&folder.path().join("journal"), EmbeddedConfig::default());
         let journal: Arc<dyn Journal> = Arc::new(opened.unwrap());
-        for group in &world.groups[poured..] {
-            journal.append(Stream::Events, &[group]).unwrap();
-        }
+        append_groups(&*journal, &world.groups[poured..]);
         poured = world.groups.len();
         run(&world, &journal, folder.path());
         journal.close();
@@ -315,9 +311,7 @@ fn texts_are_the_same_however_many_people_are_kept_in_memory() {
         // Each part meets a notifier that was started anew, with the book that was left.
         for _ in 0..6 {
             world.live(20, 120);
-            for group in &world.groups[poured..] {
-                journal.append(Stream::Events, &[group]).unwrap();
-            }
+            append_groups(&*journal, &world.groups[poured..]);
             poured = world.groups.len();
             let config =
                 NotifierConfig { reached_people_max, ..quick(&folder.path().join("notifier")) };

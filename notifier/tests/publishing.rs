@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use domain::EventId;
-use journal::{Journal, Stream};
+use journal::Journal;
 use notifier::publishing::{
     BATCH_MESSAGES_MAX, ConfirmationTopic, MemoryTopic, Message, TopicError, TopicFault,
 };
@@ -102,9 +102,7 @@ fn without_a_consumer_key_the_language_is_still_the_persons() {
         let mut poured = 0;
         for _ in 0..4 {
             world.live(12, 150);
-            for group in &world.groups[poured..] {
-                journal.append(Stream::Events, &[group]).unwrap();
-            }
+            append_groups(&*journal, &world.groups[poured..]);
             poured = world.groups.len();
             let config = NotifierConfig { reached_people_max, ..quick(folder.path()) };
             run(&world, &journal, config, &topic);
@@ -222,9 +220,7 @@ fn a_topic_that_is_down_holds_up_no_text_and_what_waits_is_bounded() {
     topic.set_down(true);
     let before = world.groups.len();
     world.live(12, 600);
-    for group in &world.groups[before..] {
-        journal.append(Stream::Events, &[group]).unwrap();
-    }
+    append_groups(&*journal, &world.groups[before..]);
     // All texts go out meanwhile.
     running.wait_for(world.last());
     running.wait_until("it is tried several times", |status| status.publishing().failures() > 3);
@@ -317,9 +313,7 @@ fn a_restart_goes_on_from_the_topic_alone_also_with_a_lost_disk() {
     let mut poured = 0;
     for life in 0..4 {
         world.live(12, 120);
-        for group in &world.groups[poured..] {
-            journal.append(Stream::Events, &[group]).unwrap();
-        }
+        append_groups(&*journal, &world.groups[poured..]);
         poured = world.groups.len();
         if life == 2 {
             std::fs::remove_dir_all(folder.path().join("notifier")).unwrap();
@@ -340,23 +334,17 @@ fn a_topic_ahead_of_the_events_waits_for_them() {
     let records = topic.records();
     // The events are there only to the half: restored from a copy, or still to be read.
     let journal: Arc<dyn Journal> = Arc::new(memory_journal(23));
-    for group in &world.groups[..early] {
-        journal.append(Stream::Events, &[group]).unwrap();
-    }
+    append_groups(&*journal, &world.groups[..early]);
     let running = publish(&world, &journal, quick(&folder.path().join("second")), &topic);
     running.wait_until("it is active", |status| status.publishing().is_active());
     running.wait_until("it has read the half", |status| status.publishing().through() > 0);
     assert_eq!(running.status.publishing().last_id(), world.told().last().map(|told| told.id));
     let done = world.groups.len();
-    for group in &world.groups[early..] {
-        journal.append(Stream::Events, &[group]).unwrap();
-    }
+    append_groups(&*journal, &world.groups[early..]);
     running.wait_for_topic(world.last());
     assert_eq!(topic.records(), records, "nothing again");
     world.live(12, 100);
-    for group in &world.groups[done..] {
-        journal.append(Stream::Events, &[group]).unwrap();
-    }
+    append_groups(&*journal, &world.groups[done..]);
     running.wait_for_topic(world.last());
     running.end().unwrap();
     assert_eq!(topic.records().len(), world.messages().len());

@@ -38,9 +38,7 @@ fn open(seed: u64) -> (World, Arc<dyn Journal>) {
 fn go_on(world: &mut World, journal: &dyn Journal, commands: u32) {
     let before = world.groups.len();
     world.live(12, commands);
-    for group in &world.groups[before..] {
-        journal.append(Stream::Events, &[group]).unwrap();
-    }
+    append_groups(journal, &world.groups[before..]);
 }
 
 /// A topic whose next batch can be stopped just before it is written.

@@ -100,9 +100,7 @@ fn a_second_notifier_waits_and_takes_over_when_the_first_is_gone() {
 
     let before = world.groups.len();
     world.live(20, 200);
-    for group in &world.groups[before..] {
-        journal.append(Stream::Events, &[group]).unwrap();
-    }
+    append_groups(&*journal, &world.groups[before..]);
     second.wait_for(world.last());
     second.end().unwrap();
     let once: BTreeMap<String, u32> =

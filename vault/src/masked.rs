@@ -34,13 +34,18 @@ impl MaskedTable {
         }
     }
 
+    /// False for numbers beyond the limit.
+    pub fn has_place_for(&self, number: u32) -> bool {
+        number < self.numbers_max
+    }
+
     /// Sets a number's value, or takes it away.
     pub fn set(&mut self, number: u32, value: Option<u64>) {
         let masked = value.map_or(0, |value| value ^ self.mask(number));
         let place = number as usize;
         let chunk = place / CHUNK_NUMBERS;
         let exists = self.chunks.get(chunk).is_some_and(Option::is_some);
-        if number >= self.numbers_max || (masked == 0 && !exists) {
+        if !self.has_place_for(number) || (masked == 0 && !exists) {
             return;
         }
         if self.chunks.len() <= chunk {

@@ -35,6 +35,7 @@ mod fate;
 mod network;
 mod producer;
 mod reader;
+mod seeds;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -45,6 +46,7 @@ pub use fate::{Fault, Struck, Turbulence};
 use network::Network;
 use producer::Producer;
 use reader::TurbulentReader;
+pub use seeds::{lives, seeds};
 
 use crate::{
     Appended, Health, Journal, JournalError, JournalId, Lane, OnSettled, Position, Reader, Refused,

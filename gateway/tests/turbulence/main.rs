@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use gateway::GroupsBefore;
 use journal::memory::MemoryConfig;
-use journal::turbulent::{Fault, Struck, Turbulence, TurbulentConfig, TurbulentJournal};
+use journal::turbulent::{
+    Fault, Struck, Turbulence, TurbulentConfig, TurbulentJournal, lives, seeds,
+};
 use journal::{Health, Journal, MemoryJournal};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -140,26 +142,12 @@ fn live(seed: u64) -> ([usize; 2], Struck) {
 
 #[test]
 fn every_call_is_answered_with_its_own_outcome() {
-    let is_full = std::env::var("SLOTLINE_FAULTS").is_ok_and(|value| value == "full");
-    let seeds: Vec<u64> = match std::env::var("SLOTLINE_SEED") {
-        Ok(seed) => vec![seed.parse().expect("SLOTLINE_SEED is a number")],
-        Err(_) => (1..=if is_full { SEEDS.1 } else { SEEDS.0 }).collect(),
-    };
+    let seeds = seeds(SEEDS);
     let (mut outcomes, mut struck) = ([0, 0], Struck::default());
-    for some in seeds.chunks(AT_A_TIME) {
-        let lived: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = some.iter().map(|seed| scope.spawn(|| live(*seed))).collect();
-            let joined = threads.into_iter().zip(some).map(|(thread, seed)| {
-                let why = format!("seed {seed} failed (SLOTLINE_SEED={seed} repeats it)");
-                thread.join().expect(&why)
-            });
-            joined.collect()
-        });
-        for ([citizens, operators], faults) in lived {
-            outcomes[0] += citizens;
-            outcomes[1] += operators;
-            struck += faults;
-        }
+    for ([citizens, operators], faults) in lives(&seeds, AT_A_TIME, live) {
+        outcomes[0] += citizens;
+        outcomes[1] += operators;
+        struck += faults;
     }
     println!("outcomes of citizens and operators: {outcomes:?}\n{struck}");
     if seeds.len() > 1 {

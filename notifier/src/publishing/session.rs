@@ -4,21 +4,19 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use domain::LanguageNumber;
 use domain::watermark::EventId;
 use journal::{Journal, Position, Reader, Stream, Visibility};
-use vault::contacts::ContactBook;
 use vault::{Contact, OpenError, Vault};
 
 use super::Trouble;
 use super::tail::{Tail, next_batch};
 use super::topic::Message;
 use crate::confirmations::{Content, MessageWriter, open_contact};
-use crate::fold::{Draft, Fold, contact_of, visit_rows};
-use crate::reached::Reached;
+use crate::fold::{Draft, Fold, contact_of};
+use crate::reached::{Found, Reached};
 use crate::watch::Watch;
 use crate::worker::NotifierError;
 
@@ -27,9 +25,8 @@ pub(super) struct Session {
     pub(super) deliveries: Watch,
     events: Box<dyn Reader>,
     pub(super) fold: Fold,
-    book: ContactBook,
-    /// What messages need of the book, in memory; nobody where they carry the contact data itself.
-    reached: Reached,
+    /// Nobody is kept in memory where messages carry the contact data itself.
+    pub(super) reached: Reached,
     /// The topic holds every message up to this id.
     cursor: Option<EventId>,
     /// It holds these higher ids too.
@@ -47,24 +44,17 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn begin(
         journal: &dyn Journal,
-        book_folder: PathBuf,
         reached: Reached,
         tail: Tail,
     ) -> Result<Session, NotifierError> {
         let looked_at = Instant::now();
         let deliveries = Watch::open(journal)?;
         let events = journal.reader(Stream::Events, Position::START, Visibility::Durable)?;
-        std::fs::create_dir_all(&book_folder).map_err(|cause| {
-            NotifierError::Setting(format!("notifier.data_dir: {}: {cause}", book_folder.display()))
-        })?;
-        let book = ContactBook::open(book_folder)?;
-        book.claim(journal.id().0)?;
         let unseen = tail.complete.iter().chain(&tail.known).copied().collect();
         Ok(Session {
             deliveries,
             events,
             fold: Fold::new(),
-            book,
             reached,
             cursor: tail.complete,
             known: tail.known,
@@ -92,12 +82,12 @@ impl Session {
     }
 
     fn absorb(&mut self, record: &[u8]) -> Result<(), Trouble> {
-        let Session { fold, book, cursor, known, unseen, .. } = self;
+        let Session { fold, reached, cursor, known, unseen, .. } = self;
         let is_owed = |id| {
             unseen.borrow_mut().remove(&id);
             is_owed(*cursor, known, id)
         };
-        fold.absorb(record, book, is_owed).map_err(NotifierError::from)?;
+        fold.absorb(record, reached.book(), is_owed).map_err(NotifierError::from)?;
         // A topic ahead of the events waits for them; one that holds what they passed over is not theirs.
         match unseen.get_mut().first() {
             Some(id) if id.sequence <= fold.sequence() => return Err(Trouble::OtherTopic(*id)),
@@ -106,7 +96,7 @@ impl Session {
         // The book follows the topic; a message owed from before it would be made with contact data of
         // a later time.
         match fold.drafts.front() {
-            Some(first) if first.what.id.sequence.0 <= book.watermark() => {
+            Some(first) if first.what.id.sequence.0 <= reached.book().watermark() => {
                 Err(Trouble::TopicLostItsEnd(first.what.id))
             }
             _ => Ok(()),
@@ -184,52 +174,34 @@ impl Session {
         drafts: &[&Draft],
         vault: &Vault,
     ) -> Result<Vec<(u8, Option<Contact>)>, NotifierError> {
-        let known = self.reached.get_many(drafts.iter().map(|draft| draft.what.person.0));
-        let mut people: Vec<(u8, Option<Contact>)> = Vec::with_capacity(drafts.len());
-        let (mut others, mut places) = (Vec::new(), Vec::new());
-        for (place, (draft, known)) in drafts.iter().zip(known).enumerate() {
-            let known = known.filter(|_| draft.is_in_book());
-            people.push((known.map_or(0, |(_, language)| language), None));
-            if known.is_none() {
-                others.push(*draft);
-                places.push(place);
-            }
-        }
+        let mut people = vec![(0, None); drafts.len()];
         let mut missing_key: Option<OpenError> = None;
-        visit_rows(&others, &self.book, |place, row| {
-            let opened = contact_of(row).map(|(key, sealed)| open_contact(vault, key, sealed));
-            match opened {
-                Some(Ok(contact)) => {
-                    let language = contact.as_ref().map_or(0, |contact| contact.language);
-                    people[places[place]] = (language, contact);
+        self.reached.visit(drafts, |place, found| match found {
+            Found::Kept(_, language) => people[place].0 = language,
+            Found::Row(row) => {
+                let opened = contact_of(row).map(|(key, sealed)| open_contact(vault, key, sealed));
+                match opened {
+                    Some(Ok(contact)) => {
+                        let language = contact.as_ref().map_or(0, |contact| contact.language);
+                        people[place] = (language, contact);
+                    }
+                    Some(Err(error)) => missing_key = Some(error),
+                    None => {}
                 }
-                Some(Err(error)) => missing_key = Some(error),
-                None => {}
             }
         })?;
         missing_key.map_or(Ok(people), |error| Err(NotifierError::Vault(error)))
     }
 
     /// Gives contact data to the book, as far as no message before it is owed.
-    pub(super) fn keep_rows(&mut self, vault: &Vault) -> Result<(), NotifierError> {
-        let Session { fold, book, reached, .. } = self;
-        Ok(fold.keep_rows(book, |person, row| reached.keep(person, row, vault))?)
-    }
-
-    /// Takes some more of what the book holds from before into memory.
-    pub(super) fn take_in(&mut self, vault: &Vault, is_idle: bool) -> Result<(), NotifierError> {
-        Ok(self.reached.take_in(&self.book, vault, is_idle)?)
-    }
-
-    /// False while the book holds more that belongs into memory.
-    pub(super) fn is_complete(&self) -> bool {
-        self.reached.is_complete()
+    pub(super) fn keep_rows(&mut self) -> Result<(), NotifierError> {
+        Ok(self.fold.keep_rows(&mut self.reached)?)
     }
 
     /// Leaves the book so that the next start has little to read again.
-    pub(super) fn end(mut self, vault: &Vault) -> Result<(), NotifierError> {
-        self.keep_rows(vault)?;
-        Ok(self.book.flush()?)
+    pub(super) fn end(mut self) -> Result<(), NotifierError> {
+        self.keep_rows()?;
+        Ok(self.reached.flush()?)
     }
 }
 

@@ -288,9 +288,7 @@ impl World {
 
     /// Appends all groups to the journal.
     pub fn pour(&self, journal: &dyn Journal) {
-        for group in &self.groups {
-            journal.append(Stream::Events, &[group]).unwrap();
-        }
+        append_groups(journal, &self.groups);
     }
 
     /// All events with their ids and times.
@@ -314,6 +312,13 @@ impl World {
             Event::Numbered { person: number, key } if key == World::key(person) => Some(number),
             _ => None,
         })
+    }
+}
+
+/// Appends groups of events to the journal.
+pub fn append_groups(journal: &dyn Journal, groups: &[Vec<u8>]) {
+    for group in groups {
+        journal.append(Stream::Events, &[group]).unwrap();
     }
 }
 

@@ -30,8 +30,6 @@ use crate::JournalError;
 const POLL: Duration = Duration::from_micros(50_040);
 /// One attempt to reach a broker while connecting.
 const ATTEMPT: Duration = Duration::from_millis(500);
-/// Pause between two of them.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Where a record was written.
 #[derive(Clone, Copy, Debug)]
@@ -174,7 +172,7 @@ impl Connection {
                         return Err(unreachable_brokers(config, &error, last.as_ref()));
                     }
                     // A resolver that fails at once must not be asked without a pause.
-                    std::thread::sleep(PAUSE);
+                    deadline.pause();
                 }
             }
         }

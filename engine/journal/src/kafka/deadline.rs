@@ -56,9 +56,14 @@ impl Deadline {
                 }
                 answer => return answer,
             }
-            std::thread::sleep(self.left(PAUSE));
+            self.pause();
             longest *= 2;
         }
+    }
+
+    /// A pause before asking again, no longer than what is left.
+    pub(super) fn pause(&self) {
+        std::thread::sleep(self.left(PAUSE));
     }
 }
 

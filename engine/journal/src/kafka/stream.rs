@@ -259,11 +259,13 @@ impl StreamCore {
 
     /// Sends what was accepted behind, so many groups at most.
     pub(super) fn send_behind(self: &Arc<Self>, sending: &mut Sending, most: usize) {
+        if !sending.behind.is_empty() {
+            sending.behind_sent = Instant::now();
+        }
         for _ in 0..most {
             let Some(value) = sending.behind.pop_front() else { break };
             let bytes = (value.len() - HEADER_BYTES - 4) as u64;
             self.send(sending, value, None, Kind::Behind(bytes));
-            sending.behind_sent = Instant::now();
         }
         if sending.behind.is_empty() {
             sending.behind_due = None;

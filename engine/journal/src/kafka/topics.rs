@@ -28,8 +28,6 @@ pub const CONFIRMATIONS: &str = "confirmations";
 const TIMESTAMP_TYPE: &str = "message.timestamp.type";
 /// Replicas that `replicated` asks for.
 const REPLICAS_MIN: usize = 3;
-/// Between two looks at a cluster that is not ready yet.
-const PAUSE: Duration = Duration::from_millis(50);
 /// Replicas that must have a group before it is acknowledged.
 const IN_SYNC_MIN: i64 = 2;
 
@@ -111,7 +109,7 @@ pub fn create_topics(config: &KafkaConfig) -> Result<Vec<MadeTopic>, JournalErro
         match check(config, &connection, &Timestamps::Broker, &names, deadline()) {
             // A broker that hears of a new topic late says that there is none.
             Err(JournalError::Setting { .. }) if is_any_new && !limit.has_passed() => {
-                std::thread::sleep(PAUSE);
+                limit.pause();
             }
             checked => break checked,
         }
@@ -133,7 +131,7 @@ fn once_complete(config: &KafkaConfig, connection: &Connection) -> Result<Metada
         if is_complete(&metadata) || limit.has_passed() {
             return Ok(metadata);
         }
-        std::thread::sleep(PAUSE);
+        limit.pause();
     }
 }
 
