@@ -19,9 +19,10 @@ mod scatter;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
+use rocks::OpenError;
 use rocksdb::{
-    BlockBasedOptions, ChecksumType, DB, DBCompactionStyle, DBCompressionType, ErrorKind,
-    FlushOptions, LogLevel, Options, UniversalCompactOptions, WriteBatch, WriteOptions,
+    BlockBasedOptions, ChecksumType, DB, DBCompactionStyle, DBCompressionType, FlushOptions,
+    LogLevel, Options, UniversalCompactOptions, WriteBatch, WriteOptions,
 };
 
 use crate::EngineError;
@@ -56,8 +57,6 @@ const SPACE_AMPLIFICATION_PERCENT: i32 = 100;
 const OPEN_FILES_MAX: i32 = 512;
 /// Folder below the data directory.
 const FOLDER: &str = "checkpoint";
-/// Where a damaged checkpoint is moved, for a look at it later.
-const DAMAGED_FOLDER: &str = "checkpoint.damaged";
 
 /// Names a block: section number and place.
 type BlockName = (u8, u32);
@@ -107,7 +106,8 @@ impl Store {
     }
 
     fn try_open(path: &Path) -> Result<Store, Opening> {
-        let db = DB::open(&options(), path).map_err(|cause| opening(path, &cause))?;
+        let db = rocks::open(path, |path| DB::open(&options(), path))
+            .map_err(|error| opening(path, error))?;
         let kept = read_metas(&db, path)?;
         Ok(Store {
             db,
@@ -128,8 +128,8 @@ impl Store {
         if !path.join("CURRENT").exists() {
             return Ok(None);
         }
-        let db = DB::open_for_read_only(&options(), &path, false)
-            .map_err(|cause| failed("open for reading", &path, cause))?;
+        let db = rocks::open(&path, |path| DB::open_for_read_only(&options(), path, false))
+            .map_err(|error| failed("open for reading", &path, error))?;
         let kept = read_metas(&db, &path).map_err(|opening| match opening {
             Opening::Final(error) => error,
             Opening::Damaged(why) => failed("read", &path, why),
@@ -148,11 +148,7 @@ impl Store {
     }
 
     fn create_anew(path: &Path) -> Result<Store, EngineError> {
-        let aside = path.with_file_name(DAMAGED_FOLDER);
-        if aside.exists() {
-            std::fs::remove_dir_all(&aside).map_err(|cause| failed("remove", &aside, cause))?;
-        }
-        std::fs::rename(path, &aside).map_err(|cause| failed("move aside", path, cause))?;
+        rocks::set_aside(path).map_err(|cause| failed("move aside", path, cause))?;
         Store::try_open(path).map_err(|opening| match opening {
             Opening::Final(error) => error,
             Opening::Damaged(why) => failed("create", path, why),
@@ -226,15 +222,14 @@ enum Opening {
     Final(EngineError),
 }
 
-fn opening(path: &Path, cause: &rocksdb::Error) -> Opening {
-    let text = cause.to_string();
-    if cause.kind() == ErrorKind::IOError && text.contains("/LOCK") {
-        return Opening::Final(EngineError::StoreLocked {
-            path: path.display().to_string(),
-            cause: text,
-        });
+fn opening(path: &Path, error: OpenError) -> Opening {
+    match error {
+        OpenError::Locked(cause) => {
+            Opening::Final(EngineError::StoreLocked { path: path.display().to_string(), cause })
+        }
+        OpenError::Failed(cause) => Opening::Final(failed("open", path, cause)),
+        OpenError::Damaged(what) => Opening::Damaged(what),
     }
-    Opening::Damaged(text)
 }
 
 /// Reads the descriptions, oldest first.

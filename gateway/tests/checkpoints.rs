@@ -21,7 +21,7 @@ use journal::{
 };
 use serde_json::json;
 use support::client::Client;
-use support::{House, until};
+use support::{House, Person, until};
 
 /// Every command is worth a checkpoint, and there is no waiting for one.
 fn often(config: &mut GatewayConfig) {
@@ -239,6 +239,45 @@ fn without_its_contact_book_a_checkpoint_is_not_used_and_contacts_come_back() {
     house.start_gateway();
     assert_eq!(metric(&house, "slotline_view_loaded_sequence"), 0);
     assert_eq!(answers(&house, &mut client), known);
+}
+
+#[test]
+fn damaged_stores_are_moved_aside_and_filled_again() {
+    let (mut house, mut client) = booked(at_the_end);
+    let known = answers(&house, &mut client);
+    house.config.public_address = house.public;
+    // In the logs of a store: a record of a kind that RocksDB, left alone, would read without end; no
+    // record at all; and one whose checksum is wrong.
+    let damages: [fn(&mut Vec<u8>); 3] = [
+        |bytes| second_record(bytes)[6] = 5,
+        |bytes| bytes.clear(),
+        |bytes| second_record(bytes)[0] ^= 1,
+    ];
+    for damage in damages {
+        for store in ["contacts", "roster"] {
+            house.stop_gateway();
+            let folder = house.config.data_dir.join(store);
+            for entry in fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.file_name().unwrap().to_string_lossy().starts_with("MANIFEST-") {
+                    let mut bytes = fs::read(&path).unwrap();
+                    damage(&mut bytes);
+                    fs::write(&path, bytes).unwrap();
+                }
+            }
+            house.start_gateway();
+            let aside = folder.with_extension("damaged");
+            fs::remove_dir_all(aside).expect("the damaged store is kept for a look");
+            assert_eq!(answers(&house, &mut client), known);
+            house.logged_in(&Person::numbered(1));
+        }
+    }
+}
+
+/// What begins with the second record of a log of RocksDB.
+fn second_record(log: &mut [u8]) -> &mut [u8] {
+    let length = usize::from(u16::from_le_bytes([log[4], log[5]]));
+    &mut log[7 + length..]
 }
 
 #[test]

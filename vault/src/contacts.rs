@@ -91,17 +91,20 @@ pub enum BookError {
 }
 
 impl ContactBook {
-    /// Opens the book in this directory, or begins one.
+    /// Opens the book in this directory, or begins one. A damaged one is moved aside and begun anew.
     ///
     /// # Errors
-    /// When the store cannot be opened, or a newer version wrote it.
+    /// When another process uses the store, the disk fails, or a newer version wrote it.
     pub fn open(directory: impl AsRef<Path>) -> Result<ContactBook, BookError> {
         let path = directory.as_ref().to_path_buf();
         let options = store_options();
         // Named, so that it has a handle: reading several rows at once asks for one.
-        let family = ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, options.clone());
-        let db = DB::open_cf_descriptors(&options, &path, [family])
-            .map_err(|error| store_error(&path, &error))?;
+        let family = || ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, options.clone());
+        let open = |path: &Path| DB::open_cf_descriptors(&options, path, [family()]);
+        let db = rocks::open_or_begin_anew(&path, open).map_err(|error| BookError::Store {
+            path: path.display().to_string(),
+            cause: error.to_string(),
+        })?;
         let book = ContactBook { db, path, watermark: AtomicU64::new(0) };
         match book.read(FORMAT_KEY)? {
             Some(format) if format == [FORMAT] => {}

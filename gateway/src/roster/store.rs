@@ -90,11 +90,10 @@ pub(super) struct Store {
 pub(super) struct Batch(WriteBatch);
 
 impl Store {
-    /// Opens the store in this directory, or begins one.
+    /// Opens the store in this directory, or begins one. A damaged one is moved aside and begun anew.
     pub(super) fn open(directory: &Path) -> Result<Store, RosterError> {
-        let failed =
-            |error: rocksdb::Error| RosterError(format!("{}: {error}", directory.display()));
-        let db = DB::open(&options(), directory).map_err(failed)?;
+        let db = rocks::open_or_begin_anew(directory, |path| DB::open(&options(), path))
+            .map_err(|error| RosterError(format!("{}: {error}", directory.display())))?;
         let store = Store {
             db,
             path: directory.to_path_buf(),
