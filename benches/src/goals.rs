@@ -72,6 +72,7 @@ pub const GOALS: &[Goal] = &[
     Goal::new("kafka_vs_embedded", Bound::AtLeast, Some(0.6), 0.8),
     Goal::new("kafka_journal_vs_future_producer", Bound::AtLeast, Some(4.0), 8.0),
     Goal::new("takeover_seconds", Bound::AtMost, Some(5.0), 3.5),
+    Goal::new("refused_start_seconds", Bound::AtMost, Some(10.0), 9.0),
 ];
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The same on one real Kafka broker, on the same cores: the journal alone, the product over HTTP beside
-//! its embedded self, and the take-over of a killed engine.
+//! its embedded self, the take-over of a killed engine, and starts that cannot be.
 //!
 //! The broker is of class `single_broker`: it syncs every group it acknowledges.
 
 mod clients;
 mod installation;
 mod product;
+mod refusals;
 
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ fn measure(run: &Run, summary: &mut Summary) -> Result<(), String> {
     let java_options = "-XX:TieredStopAtLevel=4".to_owned();
     let cluster = Cluster::start(ClusterOptions { java_options, ..ClusterOptions::default() })?;
     clients_alone(&cluster, summary)?;
-    product::measure(run, &cluster, summary)
+    product::measure(run, &cluster, summary)?;
+    refusals::measure(run, &cluster, summary)
 }
 
 /// The journal's lanes beside one record a booking through the client library's convenient producer.

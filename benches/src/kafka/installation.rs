@@ -66,9 +66,14 @@ impl Installation {
 
     /// Starts a part and waits until it is ready; `name` names its data directory.
     pub(super) fn start(&self, part: &str, name: &str) -> Result<Server, String> {
+        Server::start(self.command(part, name))
+    }
+
+    /// The command that starts a part.
+    pub(super) fn command(&self, part: &str, name: &str) -> Command {
         let mut command = Command::new(&self.product);
         command.arg(part).arg("--config").arg(self.folder.join("kafka.toml")).arg("--json");
         command.env("SLOTLINE__DATA_DIR", self.folder.join(name));
-        Server::start(command)
+        command
     }
 }

@@ -13,7 +13,8 @@ use crate::support::{Folder, PATIENCE, binary};
 /// The configuration is to blame: a service manager need not try again.
 pub const CONFIGURATION: i32 = 78;
 
-/// Launches every kind of process and demands the same end of each.
+/// Launches every kind of process and demands the same end of each. How long it took is printed; the
+/// benchmark judges it.
 pub fn assert_ends(fleet: &Fleet, what: &str, code: i32, words: &[&str]) {
     let began = Instant::now();
     let launch = |kind: Kind| fleet.launch(kind, &format!("{what}-{}", kind.verb()));
@@ -26,6 +27,7 @@ pub fn assert_ends(fleet: &Fleet, what: &str, code: i32, words: &[&str]) {
             (ended, took, said) = launch(kind).end(PATIENCE);
         }
         assert_eq!(ended, Some(code), "{what}, {}, after {took:?}: {said}", kind.verb());
+        println!("{what}, {}: ended with {code} after {took:?}", kind.verb());
         for word in words {
             assert!(said.contains(word), "{what}, {}: no {word:?} in: {said}", kind.verb());
         }

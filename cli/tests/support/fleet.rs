@@ -178,7 +178,7 @@ outbox_dir = "{outbox}"
             .stderr(file)
             .spawn()
             .unwrap();
-        Launched { name: name.to_owned(), process: Held(child), log }
+        Launched { name: name.to_owned(), process: Held(child), log, begin: Instant::now() }
     }
 
     /// Starts a process of this name, again where it ends, and waits until it is ready.
@@ -251,6 +251,7 @@ pub struct Launched {
     name: String,
     process: Held,
     log: PathBuf,
+    begin: Instant,
 }
 
 impl Launched {
@@ -277,12 +278,12 @@ impl Launched {
         }
     }
 
-    /// Waits until it ends by itself, at most this long; exit code, time taken, and what it said.
+    /// Waits until it ends by itself, at most this long; exit code, time since its launch, and what it said.
     pub fn end(mut self, limit: Duration) -> (Option<i32>, Duration, String) {
-        let begin = Instant::now();
         let status = self.process.ended(limit);
+        let took = self.begin.elapsed();
         let said = fs::read_to_string(&self.log).unwrap_or_default();
-        (status.and_then(|status| status.code()), begin.elapsed(), said)
+        (status.and_then(|status| status.code()), took, said)
     }
 }
 

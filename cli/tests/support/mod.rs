@@ -4,9 +4,16 @@
 #![allow(dead_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+// The gateway's own tests use these, too.
+#[path = "../../../gateway/tests/support/campaign.rs"]
+pub mod campaign;
+#[path = "../../../gateway/tests/support/client.rs"]
+pub mod client;
 pub mod cluster;
 pub mod crowd;
 pub mod fleet;
+#[path = "../../../gateway/tests/support/matrix/mod.rs"]
+pub mod matrix;
 pub mod world;
 
 use std::fs::{self, File};

@@ -2,11 +2,10 @@
 
 use serde_json::{Value, json};
 
+pub use super::campaign::Person;
+use super::campaign::{COUNTY, DISTRICT, document};
 use super::{call, wait_until};
 
-/// The county and district of the site and of everybody: 臺北市 萬華區.
-const COUNTY: &str = "63000";
-const DISTRICT: &str = "63000070";
 const JSON: &str = "content-type: application/json";
 const CSV: &str = "content-type: text/csv";
 /// Durable, and not decided yet.
@@ -47,31 +46,11 @@ pub fn furnish(operator: &str, token: &str, people: &[Person]) {
     write("POST", "/v1/roster:import", CSV, &roster);
 }
 
-/// Somebody of the roster.
-#[derive(Clone, Debug)]
-pub struct Person {
-    pub id_number: String,
-    pub card_number: String,
-}
-
 impl Person {
-    /// The person of this serial number, with a right check digit.
-    pub fn numbered(serial: u32) -> Person {
-        // The letter A counts as 10: 1 × 1 + 0 × 9.
-        let digits: Vec<u32> =
-            format!("1{serial:07}").bytes().map(|byte| u32::from(byte - b'0')).collect();
-        let sum: u32 = digits.iter().zip((1..=8).rev()).map(|(digit, weight)| digit * weight).sum();
-        let check = (10 - (sum + 1) % 10) % 10;
-        Person { id_number: format!("A1{serial:07}{check}"), card_number: format!("{serial:012}") }
-    }
-
     /// Proves who they are; status and answer.
     pub fn log_in(&self, public: &str) -> (u16, Value) {
-        let body = json!({
-            "method": "document", "id_number": self.id_number, "card_number": self.card_number,
-        });
         let url = format!("{public}/v1/identity");
-        parsed(call("POST", &url, &body.to_string(), &[JSON]))
+        parsed(call("POST", &url, &document(self).to_string(), &[JSON]))
     }
 
     /// Their session at a gateway.

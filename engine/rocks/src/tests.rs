@@ -1,3 +1,5 @@
+//! Stores that are sound, damaged, in use, or out of reach.
+
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;

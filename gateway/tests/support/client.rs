@@ -1,5 +1,7 @@
 //! An HTTP client of plain bytes, one connection at a time.
 
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -7,7 +9,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// How long the client waits for any byte.
-const READ_WAIT: Duration = Duration::from_secs(60);
+const READ_WAIT: Duration = Duration::from_secs(120);
+/// Times twenty seconds until a command that is waited for is given up.
+const ASKED_TIMES_MAX: u32 = 15;
 
 #[derive(Debug)]
 pub struct Client {
@@ -77,10 +81,16 @@ impl Client {
         self.send(method, path, &all, body.to_string().as_bytes())
     }
 
-    /// A command that waits for its outcome.
+    /// A command that waits for its outcome; asked again where a slow machine has not decided it yet.
     pub fn waited(&mut self, method: &str, path: &str, key: &str, body: &Value) -> Answer {
         let headers = [("idempotency-key", key), ("prefer", "wait=20")];
-        self.json(method, path, &headers, body)
+        for _ in 0..ASKED_TIMES_MAX {
+            let answer = self.json(method, path, &headers, body);
+            if answer.status != 202 {
+                return answer;
+            }
+        }
+        panic!("{method} {path} is never decided");
     }
 
     /// A command that does not.
@@ -181,4 +191,10 @@ pub fn read_answer(stream: &mut TcpStream, is_head: bool) -> Option<Answer> {
     answer.body = String::from_utf8(body).unwrap();
     answer.json = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
     Some(answer)
+}
+
+/// The problem's slug.
+pub fn slug(answer: &Answer) -> &str {
+    let kind = answer.json["type"].as_str().unwrap_or_default();
+    kind.strip_prefix("/problems/").unwrap_or_default()
 }
