@@ -4,17 +4,21 @@
 //! that it also checks the conformance suite itself; fails by seed; simulates a restart. Does not keep
 //! anything when it is dropped.
 
+mod ends;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use ends::{MemoryLane, MemoryReader};
 
 use crate::embedded::{Clock, system_clock};
 use crate::lanes::{Lanes, Told, tell};
 use crate::seeded::Seeded;
 use crate::{
     Appended, Group, Health, Journal, JournalError, JournalId, Lane, OnSettled, Position, Reader,
-    Records, Refused, Stream, Ticket, Visibility,
+    Records, Stream, Visibility,
 };
 
 /// Limits of a journal in memory; the names mean what they mean in
@@ -334,72 +338,6 @@ impl Inner {
     }
 }
 
-/// A producer's way in.
-struct MemoryLane {
-    /// Shared.
-    inner: Arc<Inner>,
-    /// Which lane.
-    number: u64,
-}
-
-impl Lane for MemoryLane {
-    fn push(&self, record: &[u8]) -> Result<Ticket, Refused> {
-        let config = &self.inner.config;
-        if record.len() > config.record_bytes_max as usize {
-            return Err(Refused::TooLarge);
-        }
-        let Ok(mut state) = self.inner.writable() else {
-            return Err(Refused::Closed);
-        };
-        let ticket = state.lanes.push(self.number, record, config.lane_bytes_max)?;
-        drop(state);
-        self.inner.changed.notify_all();
-        Ok(ticket)
-    }
-
-    fn unsettled(&self) -> u64 {
-        self.inner.state.lock().lanes.unsettled(self.number)
-    }
-}
-
-/// Reads one stream.
-struct MemoryReader {
-    /// Shared.
-    inner: Arc<Inner>,
-    /// Which stream.
-    stream: Stream,
-    /// What is seen.
-    visibility: Visibility,
-    /// Index of the next group.
-    index: usize,
-}
-
-impl Reader for MemoryReader {
-    fn poll(&mut self, wait: Duration) -> Result<Option<Group>, JournalError> {
-        let deadline = Instant::now() + wait.min(Duration::from_secs(86_400));
-        let mut state = self.inner.state.lock();
-        loop {
-            let stream = &state.streams[self.stream as usize];
-            if self.index < stream.visible(self.visibility) {
-                let group = stream.groups[self.index].clone();
-                self.index += 1;
-                return Ok(Some(group));
-            }
-            if wait.is_zero() || Instant::now() >= deadline {
-                return Ok(None);
-            }
-            self.inner.changed.wait_until(&mut state, deadline);
-        }
-    }
-
-    fn position(&self) -> Position {
-        let state = self.inner.state.lock();
-        let stream = &state.streams[self.stream as usize];
-        let group = stream.groups.get(self.index);
-        group.map_or(stream.accepted_end(), |group| group.position)
-    }
-}
-
 impl Journal for MemoryJournal {
     fn id(&self) -> JournalId {
         self.inner.id
@@ -514,59 +452,4 @@ impl Journal for MemoryJournal {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::*;
-
-    #[test]
-    fn a_lost_acknowledgement_leaves_the_record_in_the_journal() {
-        let journal = MemoryJournal::new(MemoryConfig::default());
-        journal.set_faults(MemoryFaults {
-            lost_acknowledgement_once_in: 1,
-            ..MemoryFaults::default()
-        });
-        journal.append(Stream::Commands, &[b"kept"]).unwrap_err();
-        let again = journal.reopen();
-        assert!(again.stored_bytes(Stream::Commands) > 0);
-    }
-
-    #[test]
-    fn a_failed_write_leaves_nothing() {
-        let journal = MemoryJournal::new(MemoryConfig::default());
-        journal.set_faults(MemoryFaults { failed_write_once_in: 1, ..MemoryFaults::default() });
-        journal.append(Stream::Commands, &[b"lost"]).unwrap_err();
-        assert!(matches!(journal.health(), Health::Failed(_)));
-        assert_eq!(journal.reopen().stored_bytes(Stream::Commands), 0);
-    }
-
-    #[test]
-    fn the_same_seed_fails_at_the_same_write() {
-        let run = |seed| {
-            let journal = MemoryJournal::new(MemoryConfig {
-                seed,
-                faults: MemoryFaults { failed_write_once_in: 10, lost_acknowledgement_once_in: 10 },
-                ..MemoryConfig::default()
-            });
-            let written = |_: &u32| journal.append(Stream::Events, &[b"x"]).is_ok();
-            (0..1_000).take_while(written).count()
-        };
-        assert_eq!(run(7), run(7));
-        assert!((0..20).any(|seed| run(seed) != run(seed + 1)));
-    }
-
-    #[test]
-    fn unsynced_groups_are_gone_after_a_restart() {
-        let journal = MemoryJournal::new(MemoryConfig {
-            behind_sync_interval_ms: 1_000_000,
-            ..MemoryConfig::default()
-        });
-        journal.append_behind(Stream::Events, b"one").unwrap();
-        journal.sync(Stream::Events).unwrap();
-        journal.append_behind(Stream::Events, b"two").unwrap();
-        let again = journal.reopen();
-        let mut reader =
-            again.reader(Stream::Events, Position::START, Visibility::Accepted).unwrap();
-        assert!(reader.poll(Duration::ZERO).unwrap().is_some());
-        assert!(reader.poll(Duration::ZERO).unwrap().is_none());
-    }
-}
+mod tests;

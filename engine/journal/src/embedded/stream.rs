@@ -3,6 +3,8 @@
 //! Does: health, lanes, the tail with its two conditions, the segments known, the making of segments
 //! ahead of need. Does not write groups ([`super::writer`]) or read them ([`super::reader`]).
 
+mod figures;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,6 +22,8 @@ use super::writer;
 use crate::bell::Bell;
 use crate::storage::{Access, Storage, StorageFile, io_error};
 use crate::{Appended, Health, JournalError, JournalId, Position, Stream};
+pub(super) use figures::Counters;
+pub use figures::StreamFigures;
 
 /// What all streams of a journal share.
 pub(super) struct Shared {
@@ -109,55 +113,6 @@ impl Shared {
             Health::Failed(text) => text,
             Health::Closed | Health::Writable => "it was closed".to_owned(),
         })
-    }
-}
-
-/// Figures of one stream since the start, for metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StreamFigures {
-    /// Groups made durable.
-    pub groups: u64,
-    /// Records in them.
-    pub records: u64,
-    /// Bytes written, padding included.
-    pub written_bytes: u64,
-    /// Durable writes.
-    pub writes: u64,
-    /// Time spent in them.
-    pub write_time_us: u64,
-    /// Times a group had to wait for its segment to be made.
-    pub segment_waits: u64,
-}
-
-/// The same, as they are counted.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    /// See [`StreamFigures::groups`].
-    pub(super) groups: AtomicU64,
-    /// See [`StreamFigures::records`].
-    pub(super) records: AtomicU64,
-    /// See [`StreamFigures::written_bytes`].
-    pub(super) written_bytes: AtomicU64,
-    /// See [`StreamFigures::writes`].
-    pub(super) writes: AtomicU64,
-    /// See [`StreamFigures::write_time_us`].
-    pub(super) write_time_us: AtomicU64,
-    /// See [`StreamFigures::segment_waits`].
-    pub(super) segment_waits: AtomicU64,
-}
-
-impl Counters {
-    /// As they stand now.
-    pub(super) fn figures(&self) -> StreamFigures {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        StreamFigures {
-            groups: read(&self.groups),
-            records: read(&self.records),
-            written_bytes: read(&self.written_bytes),
-            writes: read(&self.writes),
-            write_time_us: read(&self.write_time_us),
-            segment_waits: read(&self.segment_waits),
-        }
     }
 }
 
@@ -537,28 +492,4 @@ impl StreamCore {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::*;
-    use crate::embedded::config::system_clock;
-    use crate::storage::crash::CrashStorage;
-
-    #[test]
-    fn the_first_failure_is_the_one_told() {
-        let shared = Shared::new(
-            EmbeddedConfig::default(),
-            Arc::new(CrashStorage::new(true)),
-            system_clock(),
-            JournalId([0; 16]),
-            None,
-        );
-        let error = |what: &str| JournalError::Closed(what.to_owned());
-        shared.fail(Stream::Events, &error("first"));
-        shared.fail(Stream::Commands, &error("second"));
-        shared.closed();
-        match shared.health() {
-            Health::Failed(text) => assert!(text.contains("events") && text.contains("first")),
-            other => panic!("{other:?}"),
-        }
-    }
-}
+mod tests;

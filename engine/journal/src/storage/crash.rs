@@ -6,6 +6,8 @@
 //! become the old ones. It can also be told to ignore syncs, to prove that a test would notice.
 //! Does not model reordering inside a synced block, nor a medium that damages bytes at rest.
 
+mod file;
+
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+
+use file::CrashFile;
 
 use super::{Access, LockGuard, Storage, StorageFile};
 use crate::seeded::Seeded;
@@ -404,161 +408,5 @@ impl Drop for CrashLock {
     }
 }
 
-/// An open file on the disk.
-struct CrashFile {
-    /// Where it is.
-    disk: Arc<Mutex<Disk>>,
-    /// Number of its content.
-    number: usize,
-    /// Restarts when it was opened: it is dead after the next.
-    opened_in: u64,
-    /// How it was opened.
-    access: Access,
-}
-
-impl CrashFile {
-    fn with<T>(&self, act: impl FnOnce(&mut Disk) -> io::Result<T>) -> io::Result<T> {
-        let mut disk = self.disk.lock();
-        if disk.starts != self.opened_in {
-            return Err(power_is_off());
-        }
-        act(&mut disk)
-    }
-
-    fn check_alignment(&self, offset: u64, length: usize) -> io::Result<()> {
-        let block = self.block_bytes() as usize;
-        let fits = offset.is_multiple_of(block as u64) && length.is_multiple_of(block);
-        if fits { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EINVAL)) }
-    }
-}
-
-impl StorageFile for CrashFile {
-    fn write_at(&self, parts: &[&[u8]], offset: u64) -> io::Result<usize> {
-        if !self.access.write {
-            return Err(io::Error::from_raw_os_error(libc::EBADF));
-        }
-        for part in parts {
-            self.check_alignment(offset, part.len())?;
-        }
-        self.with(|disk| {
-            let goes_off = disk.change()?;
-            let is_durable =
-                self.access.durable_writes && !disk.ignored.durable_writes && !goes_off;
-            let written = disk.contents[self.number].write(parts, offset as usize, is_durable);
-            if goes_off { Err(power_is_off()) } else { Ok(written) }
-        })
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.check_alignment(offset, buffer.len())?;
-        self.with(|disk| {
-            disk.check_power()?;
-            let live = &disk.contents[self.number].live;
-            let start = (offset as usize).min(live.len());
-            let end = (start + buffer.len()).min(live.len());
-            buffer[..end - start].copy_from_slice(&live[start..end]);
-            Ok(end - start)
-        })
-    }
-
-    fn reserve(&self, length: u64) -> io::Result<()> {
-        self.with(|disk| {
-            let goes_off = disk.change()?;
-            let live = &mut disk.contents[self.number].live;
-            if live.len() < length as usize {
-                live.resize(length as usize, 0);
-            }
-            if goes_off { Err(power_is_off()) } else { Ok(()) }
-        })
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.with(|disk| {
-            if disk.change()? {
-                return Err(power_is_off());
-            }
-            if disk.ignored.file_syncs {
-                return Ok(());
-            }
-            if std::mem::take(&mut disk.fail_next_sync) {
-                disk.contents[self.number].dirty.clear();
-                return Err(io::Error::from_raw_os_error(libc::EIO));
-            }
-            disk.contents[self.number].sync();
-            Ok(())
-        })
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        self.with(|disk| {
-            disk.check_power()?;
-            Ok(disk.contents[self.number].live.len() as u64)
-        })
-    }
-
-    fn block_bytes(&self) -> u32 {
-        if self.access.direct { BLOCK_BYTES as u32 } else { 1 }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::*;
-
-    fn file_with(storage: &CrashStorage, bytes: &[u8]) -> Box<dyn StorageFile> {
-        storage.create_dir(Path::new("/disk")).unwrap();
-        storage.sync_dir(Path::new("/")).unwrap();
-        let file = storage.open(Path::new("/disk/file"), Access::create(false)).unwrap();
-        file.write_at(&[bytes], 0).unwrap();
-        file
-    }
-
-    #[test]
-    fn synced_bytes_under_synced_names_survive_a_cut() {
-        let storage = CrashStorage::new(false);
-        let file = file_with(&storage, b"kept");
-        file.sync_data().unwrap();
-        storage.sync_dir(Path::new("/disk")).unwrap();
-        file.write_at(&[b"lost"], 512).unwrap();
-        storage.cut();
-        storage.restart_after_cut(1);
-        let bytes = storage.bytes(Path::new("/disk/file")).unwrap();
-        assert_eq!(&bytes[..4], b"kept");
-    }
-
-    #[test]
-    fn unsynced_names_vanish_in_some_cuts() {
-        let survived = (0..32).filter(|&seed| {
-            let storage = CrashStorage::new(false);
-            let file = file_with(&storage, b"kept");
-            file.sync_data().unwrap();
-            storage.cut();
-            storage.restart_after_cut(seed);
-            storage.bytes(Path::new("/disk/file")).is_some()
-        });
-        assert!((1..32).contains(&survived.count()));
-    }
-
-    #[test]
-    fn a_failed_sync_forgets_its_bytes_even_when_a_later_one_succeeds() {
-        let storage = CrashStorage::new(false);
-        let file = file_with(&storage, b"none");
-        storage.sync_dir(Path::new("/disk")).unwrap();
-        storage.fail_next_sync();
-        file.sync_data().unwrap_err();
-        file.sync_data().unwrap();
-        storage.cut();
-        storage.restart_after_cut(1);
-        let bytes = storage.bytes(Path::new("/disk/file")).unwrap();
-        assert!(bytes.iter().all(|&byte| byte == 0));
-    }
-
-    #[test]
-    fn files_opened_before_a_restart_are_dead() {
-        let storage = CrashStorage::new(false);
-        let file = file_with(&storage, b"old");
-        storage.restart_process();
-        file.write_at(&[b"new"], 0).unwrap_err();
-    }
-}
+mod tests;
