@@ -246,10 +246,7 @@ impl Submitter {
         self.inbox.take_completions(&mut taken);
         let mut slab = self.slab.borrow_mut();
         let now = Instant::now();
-        for (first, count) in self.inbox.take_lost() {
-            slab.lose(first, count);
-        }
-        let end = self.inbox.settled_end();
+        let end = self.settled_end(&mut slab);
         while let Some(&(ticket, index)) = slab.durable.front() {
             if ticket >= end {
                 break;
@@ -269,13 +266,25 @@ impl Submitter {
         }
     }
 
+    /// The ticket below which everything that still waits is durable: what was lost has been answered.
+    ///
+    /// The end is read first. A run is noted as lost before it counts as settled, so that nothing below
+    /// this end can be lost and not yet noted.
+    fn settled_end(&self, slab: &mut Slab) -> u64 {
+        let end = self.inbox.settled_end();
+        for (first, count) in self.inbox.take_lost() {
+            slab.lose(first, count);
+        }
+        end
+    }
+
     /// Ends the waits whose time is over. Called by the core every [`TICK_MS`].
     pub(crate) fn tick(&self) {
         let mut slab = self.slab.borrow_mut();
         if slab.timed == 0 {
             return;
         }
-        let (now, end) = (Instant::now(), self.inbox.settled_end());
+        let (now, end) = (Instant::now(), self.settled_end(&mut slab));
         for index in 0..slab.entries.len() {
             let entry = &mut slab.entries[index];
             let answer = match entry.state {

@@ -317,12 +317,13 @@ impl Notifier {
         Ok(came)
     }
 
-    /// True when there is enough to do: a batch of drafts (at least the one under way), or of rows.
+    /// True when there is enough to do: a batch of drafts, or of rows. A batch that was begun is read to
+    /// its end first, however many rows lie in between: it is settled whole, and they wait for it.
     fn is_full(&self, session: &Session) -> bool {
-        let pending =
-            session.deliveries.ledger().pending().map_or(0, |pending| pending.events.len());
-        session.fold.drafts.len() >= self.config.batch_messages_max.max(pending)
-            || session.fold.rows_waiting() >= self.config.contact_rows_max
+        let begun = session.deliveries.ledger().pending().map_or(0, |batch| batch.events.len());
+        let drafts = session.fold.drafts.len();
+        let is_batch = drafts >= self.config.batch_messages_max;
+        drafts >= begun && (is_batch || session.fold.rows_waiting() >= self.config.contact_rows_max)
     }
 
     /// Sends the drafts, batch by batch, until none is left, a stop is asked for or the epoch is lost.

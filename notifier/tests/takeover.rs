@@ -361,3 +361,45 @@ fn a_deposed_notifier_that_wakes_up_to_old_news_sends_nothing() {
     is_fetching.store(false, Ordering::Release);
     first.end().unwrap();
 }
+
+#[test]
+fn a_begun_batch_is_finished_by_a_notifier_whose_book_is_behind() {
+    let mut world = World::new(7);
+    world.register(1, 0);
+    world.register(2, 0);
+    world.book(1, 0);
+    world.cut();
+    // More rows than may wait lie between the first and the last event of the batch.
+    for person in 11..=30 {
+        world.register(person, 0);
+        world.cut();
+    }
+    world.book(2, 0);
+    world.cut();
+    let folder = tempfile::tempdir().unwrap();
+    let journal: Arc<dyn Journal> = Arc::new(memory_journal(7));
+    world.pour(&*journal);
+    let provider = Shared { is_held: Arc::new(AtomicBool::new(true)), ..Shared::default() };
+    let first = start(&world, &journal, shared_config(folder.path(), "first", 400), &provider);
+    let begun = || {
+        let (_, records) = read_deliveries(&*journal);
+        records.iter().find_map(|record| match record {
+            DeliveryRecord::Intents(intents) => Some(intents.events.len()),
+            _ => None,
+        })
+    };
+    first.wait_until("a batch is begun", |_| begun().is_some());
+    assert_eq!(begun(), Some(2));
+    first.end().unwrap();
+
+    provider.is_held.store(false, Ordering::Release);
+    let few_rows =
+        NotifierConfig { contact_rows_max: 8, ..shared_config(folder.path(), "second", 400) };
+    let second = start(&world, &journal, few_rows, &provider);
+    second.wait_for(world.last());
+    second.end().unwrap();
+    let once: BTreeMap<String, u32> =
+        world.owed("").into_iter().map(|owed| (owed.reference, 1)).collect();
+    assert_eq!(once.len(), 2);
+    assert_eq!(*provider.taken.lock().unwrap(), once);
+}

@@ -235,6 +235,8 @@ impl Journal for KafkaJournal {
     }
 
     fn close(&self) {
+        // First, so that nothing is taken once the sending threads may have ended.
+        self.streams.iter().for_each(|core| core.close_lanes());
         if self.shared.shut() {
             self.end();
         }
@@ -314,3 +316,6 @@ impl KafkaImport {
         topics::set_timestamps(&self.journal.shared.config, Timestamps::Broker)
     }
 }
+
+#[cfg(test)]
+mod tests;

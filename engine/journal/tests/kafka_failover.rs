@@ -1,6 +1,6 @@
 //! The journal when brokers die or sleep: what was acknowledged stays, writes go on, every stream can be
 //! asked for again, also one that this process neither writes nor reads, and a start waits for a broker
-//! that wakes.
+//! that wakes; and what readers see when another process begins to write.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::time::{Duration, Instant};
@@ -106,4 +106,24 @@ fn a_start_waits_for_a_broker_that_wakes() {
         std::thread::sleep(Duration::from_millis(300));
         cluster.resume_node(1).unwrap();
     });
+}
+
+#[test]
+fn a_reader_of_accepted_groups_misses_nothing_that_another_process_wrote_before() {
+    let cluster = Cluster::start(ClusterOptions::default()).unwrap();
+    let config = made(&cluster, Durability::SingleBroker);
+    let (standby, active) = (started(&config), started(&config));
+    for number in 0..5_u8 {
+        active.append(Stream::Events, &[&[number]]).unwrap();
+    }
+    // An engine asks before it takes over.
+    assert_eq!(standby.durable_end(Stream::Events).unwrap(), Position(5));
+    let mut view = standby.reader(Stream::Events, Position::START, Visibility::Accepted).unwrap();
+    standby.append_behind(Stream::Events, &[100]).unwrap();
+    standby.append_behind(Stream::Events, &[101]).unwrap();
+    let mut next = || view.poll(PATIENCE).unwrap().unwrap().records.iter().next().unwrap()[0];
+    let mut seen: Vec<u8> = (0..2).map(|_| next()).collect();
+    standby.sync(Stream::Events).unwrap();
+    seen.extend((2..7).map(|_| next()));
+    assert_eq!(seen, [0, 1, 2, 3, 4, 100, 101]);
 }

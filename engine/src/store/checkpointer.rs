@@ -116,9 +116,13 @@ impl Checkpointer {
             failed: Arc::clone(&failed),
             is_store_broken: false,
         };
+        let guard = PanicGuard { failed: Arc::clone(&failed), status: Arc::clone(&worker.status) };
         let thread = std::thread::Builder::new()
             .name("slotline-checkpoint".to_owned())
-            .spawn(move || worker.run(&incoming))
+            .spawn(move || {
+                let _guard = guard;
+                worker.run(&incoming);
+            })
             .map_err(|cause| EngineError::Internal {
                 what: format!("no thread for checkpoints: {cause}"),
             })?;
@@ -172,6 +176,22 @@ impl Checkpointer {
 impl Drop for Checkpointer {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Says so when the thread panics: the loop would wait for it for ever.
+struct PanicGuard {
+    failed: Arc<AtomicBool>,
+    status: Arc<EngineStatus>,
+}
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let why = "the checkpoint thread panicked; the text is in the log";
+            self.status.fail_checkpoint(why.to_owned());
+            self.failed.store(true, Ordering::Release);
+        }
     }
 }
 

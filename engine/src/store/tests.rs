@@ -260,3 +260,26 @@ fn a_power_cut_between_any_two_steps_of_a_checkpoint_loses_nothing_acknowledged(
         }
     }
 }
+
+#[test]
+fn an_engine_whose_checkpoint_thread_panicked_says_so_and_still_stops() {
+    let clock = TestClock::new();
+    let journal = memory(&clock);
+    let data = tempfile::tempdir().unwrap();
+    let panics = |step| assert!(step != Step::Taken, "a defect of the checkpoint thread");
+    let engine = Engine::open_with_clock(config(data.path()), Arc::clone(&journal), clock.source())
+        .unwrap()
+        .with_steps(Steps(Some(Arc::new(panics))));
+    let status = engine.status();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopping = Arc::clone(&stop);
+    let thread = std::thread::spawn(move || engine.run(stopping));
+    wait_until("it is active", || status.phase() == Phase::Active);
+    script::append_in_groups(journal.as_ref(), &script::whole(5, 1_500), &mut Dice::new(5), 40);
+    wait_until("everything is decided", || status.sequence() >= 1_500);
+    stop.store(true, Ordering::SeqCst);
+    wait_until("it has stopped", || thread.is_finished());
+    thread.join().unwrap().unwrap();
+    let failure = status.checkpoint_failure();
+    assert!(failure.is_some_and(|why| why.contains("panicked")), "nobody is told");
+}

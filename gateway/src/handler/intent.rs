@@ -4,7 +4,7 @@
 //! sealed before it leaves this function.
 
 use domain::identity::{mobile_number, normalised};
-use domain::view::{IntentView, Outcome, OutcomeResult};
+use domain::view::{Outcome, OutcomeResult};
 use domain::{Attested, Command, Intent, PeriodNumber, VaccineSet};
 use hyper::StatusCode;
 use hyper::body::Incoming;
@@ -148,14 +148,12 @@ fn decided(
     };
     match outcome.result {
         OutcomeResult::Registered { serial } => {
-            let words = form.words(Some(serial), Some(outcome.at), id_number);
+            let words = form.words(serial, outcome.at, id_number);
             Ok(told(StatusCode::CREATED, words))
         }
-        OutcomeResult::Modified => {
-            let held = held(core, &request.caller);
-            let serial = held.map(|held| held.serial);
-            let since = held.map(|held| held.registered_at);
-            Ok(told(StatusCode::OK, form.words(serial, since, id_number)))
+        OutcomeResult::Modified { serial, registered_at } => {
+            let words = form.words(serial, registered_at, id_number);
+            Ok(told(StatusCode::OK, words))
         }
         // R8: shown as it stands; what was just written is not taken.
         OutcomeResult::AlreadyRegistered => {
@@ -165,11 +163,6 @@ fn decided(
         OutcomeResult::Rejected(reason) => Err(request.rejected(core, outcome, reason)),
         _ => Err(Slug::Internal.into()),
     }
-}
-
-fn held(core: &Core, caller: &Caller) -> Option<IntentView> {
-    let view = core.context.view.read();
-    view.intent(caller.number_in(&view)?)
 }
 
 impl Form {
@@ -256,12 +249,7 @@ impl Form {
     }
 
     /// The form as the intent it became.
-    fn words(
-        &self,
-        serial: Option<u32>,
-        completed_at: Option<domain::Millis>,
-        id_number: &IdNumber,
-    ) -> Value {
+    fn words(&self, serial: u32, completed_at: domain::Millis, id_number: &IdNumber) -> Value {
         IntentWords {
             serial,
             completed_at,

@@ -106,7 +106,7 @@ fn told(
         }
         OutcomeResult::Registered { .. }
         | OutcomeResult::AlreadyRegistered
-        | OutcomeResult::Modified => {
+        | OutcomeResult::Modified { .. } => {
             let intent = words::held_intent(core, caller)?.unwrap_or(Value::Null);
             let body = json!({ "outcome": "confirmed", "intent": intent });
             return Ok(private_value(StatusCode::OK, &body));

@@ -1,7 +1,8 @@
 //! What a decided request, a booking and an intent look like as JSON.
 //!
 //! The words of an outcome are made from the outcome itself and from what was asked, never from how
-//! things stand now, so that a repetition gets the same bytes. What this module does not do: status
+//! things stand now, so that a repetition gets the same bytes; but for a second registration, which shows
+//! the intent as it stands (R8). What this module does not do: status
 //! codes of refusals.
 
 use domain::identity::masked;
@@ -98,10 +99,10 @@ pub(crate) fn confirmed(receipt: &str, member: Option<(&str, &str)>) -> String {
 
 /// What is shown of an intent.
 pub(crate) struct IntentWords<'a> {
-    /// Registration serial number; unknown once the intent has ended.
-    pub(crate) serial: Option<u32>,
+    /// Registration serial number.
+    pub(crate) serial: u32,
     /// When it was registered.
-    pub(crate) completed_at: Option<Millis>,
+    pub(crate) completed_at: Millis,
     /// Masked.
     pub(crate) id_number: String,
     /// As the person wrote it.
@@ -121,7 +122,7 @@ impl IntentWords<'_> {
         let district = regions().district(self.intent.district);
         json!({
             "serial_number": self.serial,
-            "completed_at": self.completed_at.map(instant),
+            "completed_at": instant(self.completed_at),
             "id_number": self.id_number,
             "name": self.name,
             "phone": self.phone,
@@ -157,8 +158,8 @@ pub(crate) fn held_intent(core: &Core, caller: &Caller) -> Result<Option<Value>,
 
 fn intent_value(held: &IntentView, names: &[String], contact: &Contact) -> Value {
     IntentWords {
-        serial: Some(held.serial),
-        completed_at: Some(held.registered_at),
+        serial: held.serial,
+        completed_at: held.registered_at,
         id_number: masked(&contact.id_number),
         name: &contact.name,
         phone: &contact.phone,

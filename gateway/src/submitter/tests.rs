@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use domain::view::{Outcome, OutcomeResult};
@@ -228,4 +229,78 @@ fn a_watcher_is_told_once_and_forgotten_when_it_goes_away() {
     desk.submitter.tick();
     assert!(matches!(poll(&mut late), Some(Answer::NotYet)));
     assert!(desk.watchers.is_empty(), "a watcher whose time is over is forgotten");
+}
+
+#[test]
+fn a_lost_record_is_never_told_durable_by_a_tick() {
+    let desk = desk_with(LONG, 100);
+    desk.journal.set_faults(MemoryFaults { failed_write_once_in: 1, ..MemoryFaults::default() });
+    let mut waiting = desk.submit(1, Until::Outcome(Duration::ZERO));
+    while desk.inbox.settled_end() < desk.inbox.pushed() {
+        std::thread::yield_now();
+    }
+    // Its time is over, and the core has not drained its inbox since the failure.
+    desk.submitter.tick();
+    let answer = poll(&mut waiting);
+    assert!(matches!(answer, Some(Answer::Unknown)), "{answer:?}");
+}
+
+/// A lane that only counts.
+#[derive(Default)]
+struct CountingLane(AtomicU64);
+
+impl Lane for CountingLane {
+    fn push(&self, _: &[u8]) -> Result<journal::Ticket, Refused> {
+        Ok(journal::Ticket(self.0.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn unsettled(&self) -> u64 {
+        0
+    }
+}
+
+#[test]
+fn a_record_lost_while_the_core_drains_is_never_told_durable() {
+    const ROUNDS: u64 = 300_000;
+    let inbox = Arc::new(Inbox::default());
+    let submitter = Submitter::new(
+        (1, 0),
+        Box::new(CountingLane::default()),
+        Arc::clone(&inbox),
+        Arc::new(InFlight::new(1)),
+        Arc::new(Watchers::default()),
+        LONG,
+        100,
+    );
+    let turn = AtomicU64::new(0);
+    let lose_when_told = || {
+        for round in 0..ROUNDS {
+            while turn.load(Ordering::Acquire) <= round {
+                std::hint::spin_loop();
+            }
+            // At another moment of the drain each time.
+            (0..round % 64).for_each(|_| std::hint::spin_loop());
+            inbox.settle(&journal::Settled {
+                first: journal::Ticket(round),
+                count: 1,
+                result: Err(journal::JournalError::Closed("disk".to_owned())),
+            });
+        }
+    };
+    let mut told_durable = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(lose_when_told);
+        for round in 0..ROUNDS {
+            let mut waiting = submitter.submit(book(1), Some(KeyHash(1)), Until::Durable).unwrap();
+            turn.store(round + 1, Ordering::Release);
+            let answer = loop {
+                submitter.drain();
+                if let Some(answer) = poll(&mut waiting) {
+                    break answer;
+                }
+            };
+            told_durable += u64::from(matches!(answer, Answer::Durable));
+        }
+    });
+    assert_eq!(told_durable, 0, "of {ROUNDS} lost records");
 }

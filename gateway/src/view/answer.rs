@@ -51,9 +51,9 @@ impl KeyedAnswer<'_> {
                 (fingerprint, R::Registered { serial })
             }
             Event::AlreadyRegistered { fingerprint, .. } => (fingerprint, R::AlreadyRegistered),
-            Event::Modified { fingerprint, .. } => (fingerprint, R::Modified),
             Event::Withdrawn { fingerprint, serial, .. } => (fingerprint, R::Withdrawn { serial }),
             Event::KeyReused { .. } => return Some(Decision::KeyReused),
+            // What a repetition was told first; and a change, whose event does not say of which intent.
             _ => {
                 let first = view.outcome(self.person, self.period, self.key);
                 return first.map(Decision::Outcome);

@@ -9,7 +9,7 @@ use super::View;
 use super::bookings::BookingStatus;
 use super::catalogue::Catalogue;
 use super::outcomes::{Decided, OutcomeResult};
-use super::people::NONE;
+use super::people::{IntentView, NONE};
 
 /// Whose request, and which, an event answers.
 #[derive(Clone, Copy)]
@@ -88,9 +88,11 @@ impl View {
                 self.record(intents(person, key, fingerprint), OutcomeResult::AlreadyRegistered)
             }
             Event::Modified { person, key, fingerprint, born_on, ref intent, .. } => {
-                let row = self.people.row_mut(person).filter(|row| row.intent().is_some())?;
+                let row = self.people.row_mut(person)?;
+                let IntentView { serial, registered_at, .. } = row.intent()?;
                 row.modify(born_on, intent);
-                self.record(intents(person, key, fingerprint), OutcomeResult::Modified)
+                let result = OutcomeResult::Modified { serial, registered_at };
+                self.record(intents(person, key, fingerprint), result)
             }
             Event::Withdrawn { person, key, fingerprint, serial } => {
                 let row = self.people.row_mut(person)?;

@@ -36,7 +36,7 @@ pub use frame::{FRAME_BYTES_MAX, FRAME_HEADER_BYTES, PREAMBLE_BYTES, frame_bytes
 pub use load::Loader;
 
 /// The format that this build writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Bytes of a caller's note, at most.
 pub const NOTE_BYTES_MAX: usize = 4_096;

@@ -105,7 +105,12 @@ pub enum OutcomeResult {
     /// The person had an intent already.
     AlreadyRegistered,
     /// The intent changed.
-    Modified,
+    Modified {
+        /// Its serial number.
+        serial: u32,
+        /// When it was registered.
+        registered_at: Millis,
+    },
     /// The intent ended.
     Withdrawn {
         /// Its serial number.
@@ -149,7 +154,7 @@ impl Outcomes {
             OutcomeResult::Cancelled { booking, .. } => (tag::CANCELLED, booking.0),
             OutcomeResult::Registered { serial } => (tag::REGISTERED, serial),
             OutcomeResult::AlreadyRegistered => (tag::ALREADY_REGISTERED, 0),
-            OutcomeResult::Modified => (tag::MODIFIED, 0),
+            OutcomeResult::Modified { serial, .. } => (tag::MODIFIED, serial),
             OutcomeResult::Withdrawn { serial } => (tag::WITHDRAWN, serial),
             OutcomeResult::Rejected(reason) => (tag::REJECTED + reason as u8, 0),
         };
@@ -217,12 +222,21 @@ impl Outcomes {
             }
             tag::REGISTERED => OutcomeResult::Registered { serial: row.detail },
             tag::ALREADY_REGISTERED => OutcomeResult::AlreadyRegistered,
-            tag::MODIFIED => OutcomeResult::Modified,
+            tag::MODIFIED => OutcomeResult::Modified {
+                serial: row.detail,
+                registered_at: self.registered_at(row.detail, newest)?,
+            },
             tag::WITHDRAWN => OutcomeResult::Withdrawn { serial: row.detail },
             rejected => OutcomeResult::Rejected(Rejection::from_number(
                 rejected.checked_sub(tag::REJECTED)?,
             )?),
         })
+    }
+
+    /// When the person registered the intent of this serial number.
+    fn registered_at(&self, serial: u32, newest: u32) -> Option<Millis> {
+        let registered = |row: &&OutcomeRow| row.tag == tag::REGISTERED && row.detail == serial;
+        Some(self.chain(newest).find(registered)?.at.get())
     }
 
     /// Where a booking was when it was made: where its first move took it from, else where it is.

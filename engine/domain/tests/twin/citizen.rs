@@ -233,9 +233,10 @@ impl Twin {
         held.born_on = born_on;
         held.roster_version = roster_version;
         held.intent = intent;
+        let (serial, registered_at) = (held.serial, held.registered_at);
         Ok((
             Event::Modified { person, key, fingerprint, born_on, intent, sealed },
-            OutcomeResult::Modified,
+            OutcomeResult::Modified { serial, registered_at },
         ))
     }
 

@@ -80,13 +80,15 @@ impl StreamCore {
         None
     }
 
-    /// After a failure: everything on its way arrives as lost, then what waits ends with the error.
+    /// After a failure: everything on its way arrives as lost, then it and what waits end with the error, in
+    /// their order.
     fn end_failed(self: &Arc<Self>) {
         self.shared.connection.purge();
         let mut sending = self.sending.lock();
         while sending.in_flight > 0 {
             self.settled.wait_for(&mut sending, Duration::from_millis(REST_MS));
         }
+        self.settle_lost(&mut sending);
         sending.behind.clear();
         sending.behind_due = None;
         let lanes = self.lanes.lock().clone();

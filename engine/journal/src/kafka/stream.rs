@@ -57,6 +57,10 @@ pub(super) struct Sending {
     behind_sent: Instant,
     /// Where the next group will stand, unless somebody else writes the stream too.
     next: u64,
+    /// Lost groups, with their places in the order of sending. After a failure the client library tells
+    /// fates in any order, and takes some groups not at all; but whoever is told of a later group takes the
+    /// earlier ones for settled. So they wait until the last fate is known.
+    lost: Vec<(u64, Kind)>,
     /// The highest time given out.
     last_at_ms: i64,
     /// When the last group of lanes was sent, and how many records it held.
@@ -106,6 +110,7 @@ impl StreamCore {
                 behind_due: None,
                 behind_sent: Instant::now(),
                 next: end,
+                lost: Vec::new(),
                 last_at_ms: i64::MIN,
                 last_group: None,
                 pacing,
@@ -213,6 +218,10 @@ impl StreamCore {
         }
         let at_ms = (self.shared.clock)().max(sending.last_at_ms);
         sending.last_at_ms = at_ms;
+        if sending.in_flight == 0 && sending.behind.is_empty() {
+            // Nothing of this process stands behind what others may have written until now.
+            sending.next = sending.next.max(self.known_end());
+        }
         let mut value = frame::begin(4 + record.len());
         frame::push(&mut value, record);
         frame::finish(&mut value, 1, Some(at_ms));
@@ -312,6 +321,7 @@ impl StreamCore {
             sending.last_at_ms = sending.last_at_ms.max(clock());
             Some(sending.last_at_ms)
         });
+        let place = sending.sent;
         sending.next += 1;
         sending.sent += 1;
         sending.in_flight += 1;
@@ -320,7 +330,7 @@ impl StreamCore {
         let own = Arc::clone(&kind);
         let on_delivery = move |fate: Result<Delivered, String>| {
             if let Some(kind) = own.lock().take() {
-                core.arrived(kind, began, bytes, fate);
+                core.arrived((place, kind), began, bytes, fate);
             }
         };
         let connection = &self.shared.connection;
@@ -328,11 +338,10 @@ impl StreamCore {
         if let Err(why) = sent
             && let Some(kind) = kind.lock().take()
         {
-            // The caller holds the lock: settle without it.
             sending.in_flight -= 1;
             sending.settled += 1;
+            sending.lost.push((place, kind));
             self.fail(&why);
-            self.settle(kind, Err(self.shared.refusal()));
         }
     }
 
@@ -344,7 +353,7 @@ impl StreamCore {
     /// The broker's word about a group, or that there will be none.
     fn arrived(
         self: &Arc<Self>,
-        kind: Kind,
+        (place, kind): (u64, Kind),
         began: Instant,
         bytes: usize,
         fate: Result<Delivered, String>,
@@ -362,14 +371,15 @@ impl StreamCore {
                 Err(why)
             }
         };
-        // After the first failure nothing counts as acknowledged any more.
-        let result = match result {
-            Ok(appended) if !self.shared.is_failed() => Ok(appended),
-            _ => Err(self.shared.refusal()),
-        };
         let behind_bytes = if let Kind::Behind(bytes) = kind { bytes } else { 0 };
-        self.settle(kind, result);
+        let mut lost = None;
+        match result {
+            // After the first failure nothing counts as acknowledged any more.
+            Ok(appended) if !self.shared.is_failed() => settle(kind, Ok(appended)),
+            _ => lost = Some((place, kind)),
+        }
         let mut sending = self.sending.lock();
+        sending.lost.extend(lost);
         sending.in_flight -= 1;
         sending.settled += 1;
         sending.behind_bytes -= behind_bytes;
@@ -399,11 +409,12 @@ impl StreamCore {
         }
     }
 
-    fn settle(&self, kind: Kind, result: Result<Appended, JournalError>) {
-        match kind {
-            Kind::Lanes(runs) => runs.into_iter().for_each(|run| run.settle(result.clone())),
-            Kind::Append(waiter) => waiter.tell(result),
-            Kind::Behind(_) | Kind::Import => {}
+    /// Ends what was lost with the error, in the order of sending. Nothing is on its way any more.
+    pub(super) fn settle_lost(&self, sending: &mut Sending) {
+        let mut lost = std::mem::take(&mut sending.lost);
+        lost.sort_unstable_by_key(|(place, _)| *place);
+        for (_, kind) in lost {
+            settle(kind, Err(self.shared.refusal()));
         }
     }
 
@@ -413,5 +424,14 @@ impl StreamCore {
             lane.close();
         }
         self.bell.ring();
+    }
+}
+
+/// Tells everybody who waits for a group what became of it.
+fn settle(kind: Kind, result: Result<Appended, JournalError>) {
+    match kind {
+        Kind::Lanes(runs) => runs.into_iter().for_each(|run| run.settle(result.clone())),
+        Kind::Append(waiter) => waiter.tell(result),
+        Kind::Behind(_) | Kind::Import => {}
     }
 }
