@@ -386,6 +386,7 @@ fn refusal(row: u32, why: OperatorRefusal) -> serde_json::Value {
         OperatorRefusal::UnknownRules => "unknown_rules",
         OperatorRefusal::BadNumber => "bad_number",
         OperatorRefusal::TooManyRows => "too_many_rows",
+        OperatorRefusal::PersonKnown => "person_known",
     };
     serde_json::json!({ "row": row, "reason": reason })
 }

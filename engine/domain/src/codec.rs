@@ -40,7 +40,7 @@ pub const INSTANT_MAX: Millis = Millis(253_402_300_799_999);
 /// Rows that a writer puts into one `Attend` command; the rules refuse more.
 pub const ATTENDANCE_ROWS_MAX: usize = 1_024;
 
-/// Rows that a writer puts into one `CorrectRoster` command; the rules refuse more.
+/// Rows that a writer puts into one `CorrectRoster` or `Supersede` command; the rules refuse more.
 pub const CORRECTION_ROWS_MAX: usize = 2_048;
 
 /// Why bytes are not a record.

@@ -134,6 +134,15 @@ pub enum Command {
         /// Who, and the birth date; at most 2,048 rows.
         rows: Vec<(PersonKey, Day)>,
     },
+    /// An import of the roster is about to give people another key, which an earlier number of theirs
+    /// leads to. Whoever has taken part under one of these keys keeps it, and the import must not hold;
+    /// else nobody registers under them any more by an attestation of a lower version.
+    Supersede {
+        /// The roster version that the import will make.
+        roster_version: u32,
+        /// The keys that no number will lead to; at most 2,048.
+        keys: Vec<PersonKey>,
+    },
 
     /// Time passes: half a second of heartbeat of the active engine, and the clock of deadlines.
     Pulse {

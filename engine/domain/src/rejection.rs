@@ -123,11 +123,13 @@ pub enum OperatorRefusal {
     BadNumber = 13,
     /// More rows than one command, or one import, may carry.
     TooManyRows = 14,
+    /// The person has taken part under this key, which therefore stays.
+    PersonKnown = 15,
 }
 
 impl OperatorRefusal {
     /// All of them, in order of their stable numbers.
-    pub const ALL: [OperatorRefusal; 14] = [
+    pub const ALL: [OperatorRefusal; 15] = [
         OperatorRefusal::UnknownSlot,
         OperatorRefusal::CapacityBelowBooked,
         OperatorRefusal::UnknownBooking,
@@ -142,6 +144,7 @@ impl OperatorRefusal {
         OperatorRefusal::UnknownRules,
         OperatorRefusal::BadNumber,
         OperatorRefusal::TooManyRows,
+        OperatorRefusal::PersonKnown,
     ];
 
     /// The refusal with this stable number.

@@ -18,7 +18,7 @@
 //! | Book | 2–7 ([`eligibility::booking_allowed`](crate::eligibility::booking_allowed)), 11 already booked, 12 unknown slot, 13 wrong vaccine, 14 slot past, 15 slot full |
 //! | Move | 2–7, 10 no booking, 12, 13, 14 (the slot wanted **or** the slot held has begun), 15 unless it is the slot held |
 //! | Cancel | 2 unknown period, 10, 14 (the slot held has begun). Eligibility and window are not asked |
-//! | Register | `AlreadyRegistered` before all others; 4 no category takes the person, 9 all that do are closed |
+//! | Register | `AlreadyRegistered` before all others; 4 the key was superseded, or no category takes the person, 9 all that do are closed |
 //! | Modify | 3 no intent, 4 (as newly attested), 8 an active booking of any period, 9 |
 //! | Withdraw | 3, 8, 9 (a person whom no category takes any more may withdraw) |
 //!
@@ -30,7 +30,7 @@
 //! - The day of a booking neither cancelled nor attended is *missed* once it has passed. The latest
 //!   missed day bars its person from every period that, for that person, opened before it ended.
 //! - The date of birth that holds is the attested one, unless a correction of a higher roster version
-//!   is known. A refused Register or Modify leaves nothing but its key.
+//!   is known. A key superseded by a higher version than the attested one registers nobody. A refused Register or Modify leaves nothing but its key.
 //! - Withdraw ends the intent and keeps the person's number, keys, memberships and bookings.
 //!
 //! # An operator's command
@@ -63,6 +63,9 @@
 //! - **CorrectRoster**: 14 over [`CORRECTION_ROWS_MAX`] rows. A row is kept unless one of the same or a
 //!   higher version is known for its key; then, if the person holds an intent whose date comes from a
 //!   lower version, `BirthCorrected`. It numbers nobody.
+//! - **Supersede**: 14 as there; 15 a key that has a number (the first such row): nothing is done then.
+//!   Else each key is superseded, unless a correction of the same or a higher version is known for it;
+//!   one of a higher version ends that. It numbers nobody, and there is no event.
 //!
 //! # The engine's commands
 //! - **Epoch**: one more than the epoch so far gives `EpochBegan`; any other is void, without event.
@@ -93,6 +96,7 @@ pub(crate) mod period;
 pub(crate) mod pulse;
 pub(crate) mod register;
 pub(crate) mod roster_correction;
+pub(crate) mod superseding;
 pub(crate) mod withdraw;
 
 #[cfg(test)]

@@ -174,6 +174,9 @@ impl State {
             Command::CorrectRoster { roster_version, rows } => {
                 rules::roster_correction::apply(self, *roster_version, rows, events);
             }
+            Command::Supersede { roster_version, keys } => {
+                rules::superseding::apply(self, *roster_version, keys, events);
+            }
             Command::Pulse { epoch } => rules::pulse::apply(self, *epoch, events),
             Command::Epoch { epoch, engine } => rules::epoch::apply(self, *epoch, *engine, events),
             Command::ActivateRules { version } => {

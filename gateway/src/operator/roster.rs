@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::PersonKey;
+use domain::rules::CORRECTION_ROWS_MAX;
+use domain::{Command, PersonKey};
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -19,7 +20,7 @@ use journal::{Journal, JournalError, Position, Stream};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{corrections, desk};
+use super::{corrections, desk, write};
 use crate::context::Context;
 use crate::core::Core;
 use crate::import::{self, Kind, Reason, RowError};
@@ -64,13 +65,11 @@ async fn attempt(core: &Core, file: &Bytes) -> Result<Option<RosterImported>, Pr
     core.view_reached(0).await?;
     let (context, read) = (Arc::clone(&core.context), file.clone());
     let plan = desk::aside(move || planned(&context, &read)).await?;
-    // People may have come since: none of them may be one whose key would change.
-    core.view_reached(0).await?;
-    check_displaced(core, &plan)?;
+    supersede(core, &plan).await?;
     let import: u64 = rand::random_range(1..=u64::MAX);
     let rows = plan.rows;
     let context = Arc::clone(&core.context);
-    let end = desk::aside(move || write(&context, import, &plan)).await?;
+    let end = desk::aside(move || write_import(&context, import, &plan)).await?;
     reach(core, end).await?;
     let Some(roster_version) = core.context.roster.committed(import) else { return Ok(None) };
     let corrected = corrections::send(core).await?;
@@ -129,21 +128,32 @@ fn planned(context: &Context, file: &Bytes) -> Result<Plan, Problem> {
     Ok(planner.finish())
 }
 
-fn check_displaced(core: &Core, plan: &Plan) -> Result<(), Problem> {
-    let view = core.context.view.read();
-    let known = plan.displaced.iter().filter(|(_, key)| view.person_number(key).is_some());
-    let errors: Vec<RowError> = known
-        .map(|(line, _)| RowError {
-            line: *line,
-            field: "former_id_number",
-            reason: Reason::PersonKnown,
-        })
-        .collect();
-    if errors.is_empty() { Ok(()) } else { Err(Problem::rows(errors)) }
+/// Has the engine close the keys that no number will lead to: somebody may take part under one of them
+/// between the plan and the commit, here or at another gateway, and only the one order says who came first.
+///
+/// # Errors
+/// 422 with the line whose person came first; 503 when the commands cannot be written.
+async fn supersede(core: &Core, plan: &Plan) -> Result<(), Problem> {
+    let roster_version = plan.base_version.saturating_add(1);
+    for some in plan.displaced.chunks(CORRECTION_ROWS_MAX) {
+        let keys = some.iter().map(|(_, key)| *key).collect();
+        let applied = core.apply(Command::Supersede { roster_version, keys }).await?;
+        let refused = write::refusals(&applied.events);
+        let known = refused.iter().filter_map(|(row, _)| some.get(*row as usize));
+        let errors: Vec<RowError> = known.map(|(line, _)| person_known(*line)).collect();
+        if !errors.is_empty() {
+            return Err(Problem::rows(errors));
+        }
+    }
+    Ok(())
+}
+
+fn person_known(line: u32) -> RowError {
+    RowError { line, field: "former_id_number", reason: Reason::PersonKnown }
 }
 
 /// Writes the import. Only a failure of the commit leaves its fate open.
-fn write(context: &Context, import: u64, plan: &Plan) -> Result<Position, Problem> {
+fn write_import(context: &Context, import: u64, plan: &Plan) -> Result<Position, Problem> {
     let journal = context.journal.as_ref();
     let unwritten = |error: JournalError| {
         tracing::error!(reason = %error, "a roster import could not be written");

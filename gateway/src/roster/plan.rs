@@ -40,8 +40,8 @@ pub struct Plan {
     pub rows: u32,
     /// Hash over the chunks.
     pub hash: [u8; 32],
-    /// Keys that no number leads to afterwards. They were not known when the plan was made and must
-    /// not be when it is committed.
+    /// Keys that no number leads to afterwards. They were not known when the plan was made; the engine
+    /// closes them before the import is written, unless somebody came first.
     pub displaced: Vec<(u32, PersonKey)>,
 }
 

@@ -2,7 +2,7 @@
 
 use domain::PersonKey;
 use gateway::roster::record::{Record, Row};
-use journal::Stream;
+use journal::{Stream, Visibility};
 use serde_json::json;
 use vault::Lookup;
 
@@ -156,4 +156,36 @@ fn a_second_gateway_and_a_restarted_one_know_the_roster() {
     drop(house.registered(2));
     let answer = csv(&mut house.operator(), "/v1/roster:import", &roster(1..=3));
     assert_eq!(answer.json["roster_version"], 2);
+}
+
+#[test]
+fn who_registers_while_the_roster_gives_them_another_key_stays_one_person() {
+    let house = House::furnished(1, &[5, 5]);
+    let person = Person::numbered(1);
+    let mut before = house.logged_in(&person);
+    let row =
+        format!("{},{RESIDENT_BEFORE},{},,,1980-05-20\n", person.id_number, person.card_number);
+    let file = roster(100..=20_000) + &row;
+    let end = house.journal.durable_end(Stream::Roster).unwrap();
+    let mut stream = house.journal.reader(Stream::Roster, end, Visibility::Durable).unwrap();
+    let registered = std::thread::scope(|scope| {
+        let import = scope.spawn(|| csv(&mut house.operator(), "/v1/roster:import", &file));
+        // The import has begun, and is not committed yet.
+        support::until("the import is written", || {
+            stream.poll(std::time::Duration::from_millis(1)).unwrap().is_some()
+        });
+        let registered = before.waited("POST", "/v1/intents", "register", &intent());
+        let imported = import.join().unwrap();
+        assert_eq!(imported.status, 200, "{imported:?}");
+        registered
+    });
+    // Decided against, or no longer in the roster by then.
+    assert!(matches!(registered.status, 401 | 409), "{registered:?}");
+    let late = before.waited("POST", "/v1/intents", "late", &intent());
+    assert_eq!((late.status, slug(&late)), (401, "identity-not-confirmed"));
+    let mut after = house.registered(1);
+    let wish = json!({ "period": 2, "slot": 0 });
+    assert_eq!(after.waited("POST", "/v1/bookings", "b", &wish).status, 201);
+    let refused = before.waited("POST", "/v1/bookings", "b", &wish);
+    assert_eq!((refused.status, slug(&refused)), (409, "not-registered"));
 }

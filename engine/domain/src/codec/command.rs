@@ -30,6 +30,7 @@ mod kind {
     pub(super) const SET_CAPACITY: u8 = 37;
     pub(super) const ATTEND: u8 = 38;
     pub(super) const CORRECT_ROSTER: u8 = 39;
+    pub(super) const SUPERSEDE: u8 = 40;
     pub(super) const PULSE: u8 = 48;
     pub(super) const EPOCH: u8 = 49;
     pub(super) const ACTIVATE_RULES: u8 = 50;
@@ -227,6 +228,10 @@ fn put_cold_fields(command: &Command, out: &mut Vec<u8>) -> u8 {
             put_packed(&(roster_version, rows), out);
             kind::CORRECT_ROSTER
         }
+        Command::Supersede { roster_version, keys } => {
+            put_packed(&(roster_version, keys), out);
+            kind::SUPERSEDE
+        }
         Command::Pulse { epoch } => {
             put_packed(epoch, out);
             kind::PULSE
@@ -285,6 +290,10 @@ fn cold_command(kind: u8, body: &[u8]) -> Result<Command, DecodeError> {
         kind::CORRECT_ROSTER => {
             let (roster_version, rows) = packed(body)?;
             Command::CorrectRoster { roster_version, rows }
+        }
+        kind::SUPERSEDE => {
+            let (roster_version, keys) = packed(body)?;
+            Command::Supersede { roster_version, keys }
         }
         kind::PULSE => Command::Pulse { epoch: packed(body)? },
         kind::EPOCH => {

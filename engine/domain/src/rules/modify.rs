@@ -29,6 +29,8 @@ pub(crate) fn apply(
         return;
     }
     let held = state.corrections.holding(&state.people.keys[person.0], attested);
+    // Who holds an intent under a superseded key registered by a later version: the key is theirs.
+    let held = held.unwrap_or(attested);
     if let Err(reason) = decide(state, person, held.born_on) {
         return citizen::refuse(state, person, period, retry, reason, events);
     }

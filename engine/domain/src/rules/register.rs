@@ -1,14 +1,14 @@
 //! R5, R8: a new intent.
 //!
-//! A person who has one is shown it, whatever else would be wrong. Else 4 when no category takes the
-//! person, by the date of birth that holds or by list, and 9 when all that do are closed.
+//! A person who has one is shown it, whatever else would be wrong. Else 4 when the key was superseded or no
+//! category takes the person, by the date of birth that holds or by list, and 9 when all that do are closed.
 //!
 //! Which vaccines a category offers for ticking is the gateway's check: an intent for others books
 //! nothing.
 
 use crate::eligibility::registration_allowed;
 use crate::state::State;
-use crate::{Attested, Event, Intent, PeriodNumber, PersonKey, RetryKey};
+use crate::{Attested, Event, Intent, PeriodNumber, PersonKey, Rejection, RetryKey};
 
 use super::citizen;
 
@@ -39,7 +39,10 @@ pub(crate) fn apply(
         });
         return;
     }
-    let held = state.corrections.holding(&key, attested);
+    let Some(held) = state.corrections.holding(&key, attested) else {
+        // Another key leads to this person now: at the next identity check they get it.
+        return citizen::refuse(state, person, period, retry, Rejection::NotEligible, events);
+    };
     let categories = &state.catalogue.categories;
     let now = state.globals.now;
     let allowed = registration_allowed(categories, held.born_on, record.memberships, now);
@@ -63,7 +66,7 @@ pub(crate) fn apply(
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::{Command, Day, KeyHash, Millis, PersonNumber, PersonRef, Rejection, Sequence};
+    use crate::{Command, Day, KeyHash, Millis, PersonNumber, PersonRef, Sequence};
 
     #[test]
     fn serial_numbers_are_dense_from_1_and_the_event_carries_the_sealed_contact() {

@@ -21,7 +21,7 @@ pub(crate) fn apply(
         return refuse_operator(row, OperatorRefusal::TooManyRows, events);
     }
     for (key, born_on) in rows {
-        if !state.keep_correction(*key, roster_version, *born_on) {
+        if !state.keep_correction(*key, roster_version, Some(*born_on)) {
             continue;
         }
         let Some(person) = state.people.number_of(key) else {

@@ -81,6 +81,21 @@ pub(crate) fn register_attested(
     }
 }
 
+pub(crate) fn modify_attested(
+    person: u32,
+    born_on: Day,
+    roster_version: u32,
+    number: u64,
+) -> Command {
+    Command::Modify {
+        person: PersonRef::Number(PersonNumber(person)),
+        attested: Attested { born_on, roster_version },
+        intent: intent(AZ),
+        sealed: vec![],
+        retry: retry(number),
+    }
+}
+
 pub(crate) fn category(born_on_or_before: Option<Day>, members: bool) -> Category {
     Category {
         number: CATEGORY,

@@ -1,4 +1,5 @@
-//! Dates of birth that the roster corrected, for everyone who may still show an older attestation.
+//! What the roster corrected, for everyone who may still show an older attestation: dates of birth, and keys
+//! that no number leads to any more.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,8 @@ use crate::{Attested, Day, PersonKey};
 
 /// Bytes of a correction in a checkpoint.
 pub(crate) const CORRECTION_BYTES: usize = 24;
+/// In place of a day: the key was superseded. No record of a journal can hold this day.
+const SUPERSEDED: i32 = i32::MIN;
 
 /// One person's correction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +18,8 @@ pub(crate) struct Correction {
     pub(crate) index: u32,
     /// It holds against attestations of lower versions.
     pub(crate) roster_version: u32,
-    /// The date that holds.
-    pub(crate) born_on: Day,
+    /// The date that holds; `None` for a key that was superseded.
+    pub(crate) born_on: Option<Day>,
 }
 
 /// A correction as it stands in a checkpoint.
@@ -28,7 +31,7 @@ impl Pack<CORRECTION_BYTES> for KeyedCorrection<'_> {
         Packer::new(place)
             .bytes(key.0)
             .u32(correction.roster_version)
-            .i32(correction.born_on.0)
+            .i32(correction.born_on.map_or(SUPERSEDED, |day| day.0))
             .finish();
     }
 }
@@ -55,7 +58,7 @@ impl Corrections {
         &mut self,
         key: PersonKey,
         roster_version: u32,
-        born_on: Day,
+        born_on: Option<Day>,
     ) -> Option<Correction> {
         let known = self.by_key.get(&key);
         if known.is_some_and(|known| known.roster_version >= roster_version) {
@@ -67,13 +70,14 @@ impl Corrections {
         Some(correction)
     }
 
-    /// The date of birth that holds, and the version it comes from.
-    pub(crate) fn holding(&self, key: &PersonKey, attested: Attested) -> Attested {
+    /// The date of birth that holds, and the version it comes from; `None` for a key that was superseded.
+    pub(crate) fn holding(&self, key: &PersonKey, attested: Attested) -> Option<Attested> {
         match self.by_key.get(key) {
             Some(known) if known.roster_version > attested.roster_version => {
-                Attested { born_on: known.born_on, roster_version: known.roster_version }
+                let born_on = known.born_on?;
+                Some(Attested { born_on, roster_version: known.roster_version })
             }
-            _ => attested,
+            _ => Some(attested),
         }
     }
 
@@ -82,7 +86,7 @@ impl Corrections {
         let mut fields = Fields::of(bytes);
         let key = PersonKey(fields.bytes()?);
         let roster_version = fields.u32()?;
-        let born_on = Day(fields.i32()?);
+        let born_on = Some(fields.i32()?).filter(|day| *day != SUPERSEDED).map(Day);
         fields.end(())?;
         let place = self.by_key.get(&key).map_or(self.len(), |known| known.index);
         let correction = Correction { index, roster_version, born_on };

@@ -205,12 +205,12 @@ impl State {
         true
     }
 
-    /// Keeps a correction for a key, unless a later one is known.
+    /// Keeps a correction for a key, or that it was superseded, unless something later is known.
     pub(crate) fn keep_correction(
         &mut self,
         key: PersonKey,
         roster_version: u32,
-        born_on: Day,
+        born_on: Option<Day>,
     ) -> bool {
         let Some(kept) = self.corrections.keep(key, roster_version, born_on) else {
             return false;

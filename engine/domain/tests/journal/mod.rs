@@ -183,7 +183,8 @@ impl Author<'_> {
                 let capacity = self.rng.random_range(0..12);
                 self.put(Command::SetCapacity { slot, capacity });
             }
-            40..50 => self.correct(),
+            40..48 => self.correct(),
+            48..50 => self.supersede(),
             50..51 => self.put(Command::ActivateRules { version: 1 }),
             _ => self.attend(),
         }
@@ -303,6 +304,14 @@ impl Author<'_> {
             .collect();
         let roster_version = self.roster_version - u32::from(self.rng.random_ratio(1, 4));
         self.put(Command::CorrectRoster { roster_version, rows });
+    }
+
+    fn supersede(&mut self) {
+        self.roster_version += 1;
+        let count = self.rng.random_range(1..4);
+        let keys = (0..count).map(|_| self.person_key()).collect();
+        let roster_version = self.roster_version - u32::from(self.rng.random_ratio(1, 4));
+        self.put(Command::Supersede { roster_version, keys });
     }
 
     fn import(&mut self, kind: ImportKind, chunks: Vec<ImportRows>) {

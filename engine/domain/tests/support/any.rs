@@ -5,7 +5,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 /// How many kinds of commands there are.
-pub(crate) const COMMAND_KINDS: u32 = 18;
+pub(crate) const COMMAND_KINDS: u32 = 19;
 
 /// How many kinds of events there are.
 pub(crate) const EVENT_KINDS: u32 = 28;
@@ -226,7 +226,11 @@ pub(crate) fn command(rng: &mut ChaCha8Rng, kind: u32) -> Command {
             roster_version: word(rng) as u32,
             rows: list(rng, |rng| (PersonKey(bytes(rng)), day(rng))),
         },
-        16 => Command::Pulse { epoch: word(rng) },
+        16 => Command::Supersede {
+            roster_version: word(rng) as u32,
+            keys: list(rng, |rng| PersonKey(bytes(rng))),
+        },
+        17 => Command::Pulse { epoch: word(rng) },
         _ if rng.random() => Command::Epoch { epoch: word(rng), engine: bytes(rng) },
         _ => Command::ActivateRules { version: word(rng) as u32 },
     }

@@ -142,6 +142,7 @@ pub(crate) fn commands() -> Vec<(&'static str, Command)> {
                 rows: vec![(PersonKey([0xee; 16]), Day(-3_652))],
             },
         ),
+        ("supersede", Command::Supersede { roster_version: 6, keys: vec![PersonKey([0xdd; 16])] }),
         ("pulse", Command::Pulse { epoch: 3 }),
         ("epoch", Command::Epoch { epoch: 4, engine: [0x77; 16] }),
         ("activate rules", Command::ActivateRules { version: 2 }),

@@ -198,6 +198,7 @@ impl Twin {
             ));
         }
         let (born_on, roster_version) = self.birth_that_holds(person_key, attested);
+        let born_on = born_on.ok_or(Rejection::NotEligible)?;
         self.somebody_takes(person, born_on)?;
         self.somebody_open_takes(person, born_on)?;
         self.serials += 1;
@@ -223,7 +224,10 @@ impl Twin {
             return Err(Rejection::NotRegistered);
         }
         let person_key = self.key_of(person);
-        let (born_on, roster_version) = self.birth_that_holds(person_key, attested);
+        let (born_on, roster_version) = match self.birth_that_holds(person_key, attested) {
+            (Some(born_on), version) => (born_on, version),
+            (None, _) => (attested.born_on, attested.roster_version),
+        };
         self.somebody_takes(person, born_on)?;
         if self.active_booking(person, self.now()).is_some() {
             return Err(Rejection::HasBooking);
@@ -265,10 +269,11 @@ impl Twin {
     }
 
     /// The attested date, unless a correction of a higher version is known; and which version says it.
-    fn birth_that_holds(&self, key: PersonKey, attested: Attested) -> (Day, u32) {
+    /// `None` in place of a date for a key that was superseded.
+    fn birth_that_holds(&self, key: PersonKey, attested: Attested) -> (Option<Day>, u32) {
         match self.corrections.get(&key) {
             Some((version, born_on)) if *version > attested.roster_version => (*born_on, *version),
-            _ => (attested.born_on, attested.roster_version),
+            _ => (Some(attested.born_on), attested.roster_version),
         }
     }
 

@@ -34,7 +34,8 @@ pub(crate) struct Twin {
     /// In order of first publication.
     pub(crate) categories: Vec<Category>,
     pub(crate) periods: BTreeMap<PeriodNumber, Period>,
-    pub(crate) corrections: BTreeMap<PersonKey, (u32, Day)>,
+    /// By version: a date of birth, or that the key was superseded.
+    pub(crate) corrections: BTreeMap<PersonKey, (u32, Option<Day>)>,
     pub(crate) import: Option<Import>,
     pub(crate) serials: u32,
     /// The last day whose no-shows were all announced.
@@ -110,6 +111,7 @@ impl Twin {
             Command::CorrectRoster { roster_version, rows } => {
                 self.correct_roster(*roster_version, rows)
             }
+            Command::Supersede { roster_version, keys } => self.supersede(*roster_version, keys),
             Command::Pulse { epoch } => self.pulse(*epoch),
             Command::Epoch { epoch, .. } => self.begin_epoch(*epoch),
             Command::ActivateRules { version } => self.activate_rules(*version),

@@ -108,7 +108,7 @@ impl Twin {
             if known.is_some_and(|(version, _)| *version >= roster_version) {
                 continue;
             }
-            self.corrections.insert(*key, (roster_version, *born_on));
+            self.corrections.insert(*key, (roster_version, Some(*born_on)));
             let person = self.people.get(key).copied();
             let Some((person, held)) =
                 person.and_then(|person| Some((person, self.intents.get_mut(&person)?)))
@@ -122,5 +122,23 @@ impl Twin {
             }
         }
         events
+    }
+
+    pub(super) fn supersede(&mut self, roster_version: u32, keys: &[PersonKey]) -> Vec<Event> {
+        if keys.len() > 2_048 {
+            return refused(2_048, OperatorRefusal::TooManyRows);
+        }
+        for (row, key) in keys.iter().enumerate() {
+            if self.people.contains_key(key) {
+                return refused(row, OperatorRefusal::PersonKnown);
+            }
+        }
+        for key in keys {
+            let version = self.corrections.get(key).map_or(-1, |(version, _)| i64::from(*version));
+            if version < i64::from(roster_version) {
+                self.corrections.insert(*key, (roster_version, None));
+            }
+        }
+        Vec::new()
     }
 }

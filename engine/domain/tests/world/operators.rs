@@ -65,7 +65,8 @@ impl World {
                 Command::SetCapacity { slot, capacity: rng.random_range(near) }
             }
             28..46 => self.attend(rng, twin),
-            46..58 => self.correct(rng),
+            46..55 => self.correct(rng),
+            55..58 => self.supersede(rng),
             _ => self.import(rng, twin),
         }
     }
@@ -94,6 +95,16 @@ impl World {
         let rows = (0..length).map(|_| (key(rng), born_on(rng))).collect();
         let behind = rng.random_range(0..3);
         Command::CorrectRoster { roster_version: self.roster_version.saturating_sub(behind), rows }
+    }
+
+    fn supersede(&mut self, rng: &mut ChaCha8Rng) -> Command {
+        self.roster_version += 1;
+        let length = if rng.random_ratio(1, 60) { 2_049 } else { rng.random_range(0..3) };
+        // Half of them never came, so that not all is refused.
+        let key = |rng: &mut ChaCha8Rng| person_key(rng.random_range(0..self.people * 2));
+        let keys = (0..length).map(|_| key(rng)).collect();
+        let behind = rng.random_range(0..3);
+        Command::Supersede { roster_version: self.roster_version.saturating_sub(behind), keys }
     }
 
     fn vaccine_names(&self, rng: &mut ChaCha8Rng) -> Vec<String> {
