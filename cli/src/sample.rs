@@ -23,25 +23,52 @@ pub const SAMPLE_PERIOD: u16 = 2;
 /// Where the sample people wish to be vaccinated, as in the manual: Wanhua in Taipei.
 const SAMPLE_REGION: (&str, &str) = ("63000", "63000070");
 
-/// Loads all of it, or only what is missing.
+/// Loads what is missing. Slots come last, so that where there are some, all the rest was loaded; what an
+/// operator changed since then stays as it is. On a later day the slots of the days that came into reach
+/// are added, and a period that has closed meanwhile is opened again.
 pub async fn load(operator: &Client, public: &Client) -> Result<(), SampleError> {
     let today = times::today();
     let files = SampleFiles::compiled_in();
-    if last_slots_exist(public, &files, today).await? {
+    let days = files.slot_days(today)?;
+    let missing = days_without_slots(public, &files, &days).await?;
+    if missing.len() == days.len() {
+        load_rules_and_people(operator, public, &files, today).await?;
+    } else if has_closed(public).await? {
+        put_periods(operator, &files, today).await?;
+    }
+    if missing.is_empty() {
         tracing::info!("sample data is up to date");
         return Ok(());
     }
+    import(operator, "/v1/slots:import", files.slots(&missing)?).await
+}
+
+/// Everything but slots. What is there already stays the same.
+async fn load_rules_and_people(
+    operator: &Client,
+    public: &Client,
+    files: &SampleFiles,
+    today: jiff::civil::Date,
+) -> Result<(), SampleError> {
     for (number, body) in files.categories(today)? {
         put(operator, &format!("/v1/categories/{number}"), &body).await?;
     }
+    put_periods(operator, files, today).await?;
     import(operator, "/v1/sites:import", files.sites.to_owned()).await?;
-    import(operator, "/v1/slots:import", files.slots(today)?).await?;
+    import(operator, "/v1/roster:import", files.roster.to_owned()).await?;
+    import(operator, "/v1/categories/9/members:import", files.members.to_owned()).await?;
+    register_people(public, files).await
+}
+
+async fn put_periods(
+    operator: &Client,
+    files: &SampleFiles,
+    today: jiff::civil::Date,
+) -> Result<(), SampleError> {
     for (number, body) in files.periods(today)? {
         put(operator, &format!("/v1/periods/{number}"), &body).await?;
     }
-    import(operator, "/v1/roster:import", files.roster.to_owned()).await?;
-    import(operator, "/v1/categories/9/members:import", files.members.to_owned()).await?;
-    register_people(public, &files).await
+    Ok(())
 }
 
 /// A slot of the open period near the sample person's home.
@@ -61,19 +88,31 @@ pub async fn sample_slot(public: &Client) -> Result<Option<u64>, SampleError> {
         .and_then(|slot| slot["number"].as_u64()))
 }
 
-/// True when the last day's slots of the last site are there: the import of today was made.
-async fn last_slots_exist(
+/// The days on which the last site has no slots: those of a day are imported all at once.
+async fn days_without_slots(
     public: &Client,
     files: &SampleFiles,
-    today: jiff::civil::Date,
-) -> Result<bool, SampleError> {
-    let Some((site, date)) = files.last_slot(today)? else { return Ok(false) };
-    let path = format!("/v1/periods/{SAMPLE_PERIOD}/slots?site={site}&date={date}");
-    match get(public, &path).await {
-        Ok(slots) => Ok(slots["slots"].as_array().is_some_and(|all| !all.is_empty())),
-        Err(SampleError::Call(CallError::Refused { status: 404 | 422, .. })) => Ok(false),
-        Err(error) => Err(error),
+    days: &[jiff::civil::Date],
+) -> Result<Vec<jiff::civil::Date>, SampleError> {
+    let Some(site) = files.last_site()? else { return Ok(days.to_vec()) };
+    let mut missing = Vec::new();
+    for date in days {
+        let path = format!("/v1/periods/{SAMPLE_PERIOD}/slots?site={site}&date={date}");
+        let has_slots = match get(public, &path).await {
+            Ok(slots) => slots["slots"].as_array().is_some_and(|all| !all.is_empty()),
+            Err(SampleError::Call(CallError::Refused { status: 404 | 422, .. })) => false,
+            Err(error) => return Err(error),
+        };
+        if !has_slots {
+            missing.push(*date);
+        }
     }
+    Ok(missing)
+}
+
+/// Whether the window of the sample period has closed.
+async fn has_closed(public: &Client) -> Result<bool, SampleError> {
+    Ok(get(public, &format!("/v1/periods/{SAMPLE_PERIOD}")).await?["state"] == "closed")
 }
 
 /// Every sample person whom a category takes registers an intent, as a citizen would.

@@ -63,6 +63,7 @@ impl From<ServeError> for Trouble {
     fn from(error: ServeError) -> Trouble {
         match error {
             ServeError::Journal(error) => error.into(),
+            ServeError::OtherSecrets(error) => Trouble::of(true, "", &error),
             error => Trouble::of(matches!(error, ServeError::Setting(_)), "gateway", &error),
         }
     }

@@ -99,8 +99,12 @@ use context::Context;
 use limiter::{FailureBook, RateBook};
 use metrics::Counters;
 use outcomes::Inbox;
+use roster::owner::OwnerError;
 use roster::{RosterError, RosterView};
 use server::Listener;
+
+/// Pause between two questions whose roster it is, while the journal is away.
+const OWNER_PAUSE: Duration = Duration::from_millis(200);
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -125,9 +129,35 @@ pub enum ServeError {
     /// The roster view cannot be opened.
     #[error(transparent)]
     Roster(#[from] RosterError),
+    /// The secrets are not those of this journal.
+    #[error("{0}")]
+    OtherSecrets(OwnerError),
     /// The system refuses a thread or a folder.
     #[error("gateway: {0}")]
     System(#[from] io::Error),
+}
+
+/// Reads the roster once it is known whose it is; others' is never read, and the gateway never ready then.
+fn follow_roster(context: &Context, stop: &AtomicBool) {
+    while !stop.load(Ordering::Acquire) {
+        match roster::owner::claim(&*context.journal, &context.vault) {
+            Ok(()) => return context.roster.run(stop),
+            Err(OwnerError::Journal(error)) => {
+                tracing::warn!(%error, "whose roster it is cannot be asked yet");
+                std::thread::sleep(OWNER_PAUSE);
+            }
+            Err(error) => return tracing::error!(%error, "the roster is not read"),
+        }
+    }
+}
+
+impl From<OwnerError> for ServeError {
+    fn from(error: OwnerError) -> ServeError {
+        match error {
+            OwnerError::Journal(error) => ServeError::Journal(error),
+            error @ OwnerError::OtherSecrets => ServeError::OtherSecrets(error),
+        }
+    }
 }
 
 /// A way to look into a gateway's view; changes nothing.
@@ -227,6 +257,11 @@ fn build(
     attachments: Attachments,
 ) -> Result<Context, ServeError> {
     std::fs::create_dir_all(&config.data_dir)?;
+    match roster::owner::claim(&*journal, &vault) {
+        // Whose it is, is asked again before the roster is read.
+        Err(OwnerError::Journal(JournalError::Unavailable { .. })) => {}
+        claimed => claimed?,
+    }
     let contacts = contact_book(&config.data_dir, &*journal)?;
     let roster = RosterView::open(
         &config.data_dir.join("roster"),
@@ -328,7 +363,7 @@ impl GatewayHandle {
             ("view", view::run),
             ("horizon", horizon::run),
             ("availability", availability::run),
-            ("roster", |context, stop| context.roster.run(stop)),
+            ("roster", follow_roster),
             ("roster-end", roster_end::run),
         ];
         for (name, run) in readers {

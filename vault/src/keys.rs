@@ -17,6 +17,8 @@ pub(crate) const KEY_BYTES: usize = 32;
 /// What a derived key is for. A label never changes its meaning: a new format takes a new label.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
+    /// HMAC of nothing: names the identity secret, and tells nothing of it.
+    Identity,
     /// HMAC of the normalised earliest known ID: the person key.
     PersonKey,
     /// HMAC of an ID number, for finding a roster row.
@@ -52,6 +54,7 @@ pub(crate) enum Purpose {
 impl Purpose {
     const fn label(self) -> &'static [u8] {
         match self {
+            Purpose::Identity => b"slotline/1/identity",
             Purpose::PersonKey => b"slotline/1/person-key",
             Purpose::LookupId => b"slotline/1/lookup/id",
             Purpose::LookupCard => b"slotline/1/lookup/card",

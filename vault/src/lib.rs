@@ -57,6 +57,7 @@ pub enum Lookup {
 
 /// Derived keys, ready to use. Made once at the start and shared by all threads.
 pub struct Vault {
+    identity_fingerprint: [u8; 16],
     person: MacKey,
     lookup_id: MacKey,
     lookup_card: MacKey,
@@ -78,6 +79,7 @@ impl Vault {
     pub fn new(secrets: Secrets) -> Vault {
         let identity = &secrets.identity.0;
         Vault {
+            identity_fingerprint: MacKey::derive(identity, Purpose::Identity).tag(&[]),
             person: MacKey::derive(identity, Purpose::PersonKey),
             lookup_id: MacKey::derive(identity, Purpose::LookupId),
             lookup_card: MacKey::derive(identity, Purpose::LookupCard),
@@ -99,6 +101,12 @@ impl Vault {
     /// True when any key is a sample key: such a vault must not guard real people.
     pub fn is_sample(&self) -> bool {
         self.sample
+    }
+
+    /// Names the identity secret, under which everybody has their key: two vaults with one name give
+    /// everybody the same.
+    pub fn identity_fingerprint(&self) -> [u8; 16] {
+        self.identity_fingerprint
     }
 
     /// The person's key, from their normalised earliest known ID number.

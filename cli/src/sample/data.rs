@@ -104,12 +104,17 @@ impl SampleFiles {
         bodies("periods.toml", self.periods, "period", today)
     }
 
-    /// CSV for `/v1/slots:import`: every site's slots of the coming days.
-    pub fn slots(&self, today: Date) -> Result<String, SampleError> {
+    /// The coming days on which there are slots.
+    pub fn slot_days(&self, today: Date) -> Result<Vec<Date>, SampleError> {
+        let plan = self.slot_plan()?;
+        (plan.first_day..plan.first_day + plan.days).map(|day| slot_day(today, day)).collect()
+    }
+
+    /// CSV for `/v1/slots:import`: every site's slots of these days.
+    pub fn slots(&self, days: &[Date]) -> Result<String, SampleError> {
         let plan = self.slot_plan()?;
         let mut csv = String::from("site,date,start,end,vaccine,capacity\n");
-        for day in plan.first_day..plan.first_day + plan.days {
-            let date = slot_day(today, day)?;
+        for date in days {
             for (site, kind) in self.site_kinds()? {
                 for slot in plan.slot.iter().filter(|slot| slot.kind == kind) {
                     let SlotPattern { start, end, vaccine, capacity, .. } = slot;
@@ -121,11 +126,9 @@ impl SampleFiles {
         Ok(csv)
     }
 
-    /// Site and date of the last slot that [`SampleFiles::slots`] makes.
-    pub fn last_slot(&self, today: Date) -> Result<Option<(String, Date)>, SampleError> {
-        let plan = self.slot_plan()?;
-        let date = slot_day(today, plan.first_day + plan.days - 1)?;
-        Ok(self.site_kinds()?.pop().map(|(site, _)| (site, date)))
+    /// The site of the last slot that [`SampleFiles::slots`] makes for a day.
+    pub fn last_site(&self) -> Result<Option<String>, SampleError> {
+        Ok(self.site_kinds()?.pop().map(|(site, _)| site))
     }
 
     /// The people of the roster.
@@ -224,10 +227,11 @@ mod tests {
         let files = SampleFiles::compiled_in();
         let today = date(2021, 7, 13);
         assert_eq!(files.site_kinds().unwrap().len(), 2_500);
-        assert_eq!(files.slots(today).unwrap().lines().count(), 1 + 2_500 * 7 * 2);
+        let days = files.slot_days(today).unwrap();
+        assert_eq!(files.slots(&days).unwrap().lines().count(), 1 + 2_500 * 7 * 2);
         assert_eq!(files.people().unwrap().len(), 60);
-        let (site, day) = files.last_slot(today).unwrap().unwrap();
-        assert!(files.slots(today).unwrap().contains(&format!("{site},{day},")));
+        let (site, day) = (files.last_site().unwrap().unwrap(), days[6]);
+        assert!(files.slots(&days[6..]).unwrap().contains(&format!("{site},{day},")));
     }
 
     #[test]

@@ -128,6 +128,26 @@ fn an_engine_needs_no_secrets_and_the_others_do() {
 }
 
 #[test]
+fn a_journal_that_was_filled_under_other_secrets_is_refused() {
+    let folder = Folder::new("separate-other-secrets");
+    let fleet = Fleet::new(&folder.0, broker::shared(1), "others.");
+    let (engine, notifier, gateways) = fleet.start_all(&["gateway"]);
+    for member in gateways.into_iter().chain([notifier, engine]) {
+        member.stop();
+    }
+    std::fs::remove_file(&fleet.secrets).unwrap();
+    let made =
+        binary().args(["admin", "secrets", "--output"]).arg(&fleet.secrets).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    // In another folder too, where nothing of the first is known.
+    for name in ["gateway", "gateway-elsewhere"] {
+        let (ended, _, said) = fleet.launch(Kind::Gateway, name).end(PATIENCE);
+        assert_eq!(ended, Some(CONFIGURATION), "{said}");
+        assert!(said.contains("secrets_file") && said.contains("identity secret"), "{said}");
+    }
+}
+
+#[test]
 fn validate_looks_at_the_file_and_where_asked_at_the_topics() {
     let folder = Folder::new("separate-validate");
     let cluster = broker::shared(1);

@@ -79,7 +79,8 @@ impl Fold<'_> {
                     state.corrected = version;
                     batch.clear_corrections();
                 }
-                Record::Corrected { .. } => {}
+                // `owner` looks at it, before anything is folded.
+                Record::Corrected { .. } | Record::Owner { .. } => {}
             }
         }
         state.position = next;

@@ -5,6 +5,7 @@
 //! register (the rules do).
 
 mod fold;
+pub(crate) mod owner;
 pub mod plan;
 pub mod record;
 mod store;

@@ -26,6 +26,7 @@ const BEGIN: u8 = 1;
 const CHUNK: u8 = 2;
 const COMMIT: u8 = 3;
 const CORRECTED: u8 = 4;
+const OWNER: u8 = 5;
 
 const HAS_FORMER: u8 = 1;
 const HAS_CARD: u8 = 2;
@@ -63,6 +64,11 @@ pub enum Record<'r> {
     Corrected {
         /// The version.
         version: u32,
+    },
+    /// Whose secrets make the hashes of this stream. The first of them counts.
+    Owner {
+        /// Of the identity secret.
+        fingerprint: [u8; 16],
     },
 }
 
@@ -123,6 +129,10 @@ impl Record<'_> {
                 out.push(CORRECTED);
                 out.extend_from_slice(&version.to_le_bytes());
             }
+            Record::Owner { fingerprint } => {
+                out.push(OWNER);
+                out.extend_from_slice(fingerprint);
+            }
         }
     }
 }
@@ -153,6 +163,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, BadRecord> {
             hash: rest.take()?,
         },
         CORRECTED => Record::Corrected { version: u32::from_le_bytes(rest.take()?) },
+        OWNER => Record::Owner { fingerprint: rest.take()? },
         _ => return Err(BadRecord::Malformed),
     };
     if rest.0.is_empty() { Ok(record) } else { Err(BadRecord::Malformed) }
@@ -240,12 +251,13 @@ pub(super) mod tests {
         }
     }
 
-    fn records(rows: &[u8]) -> [Record<'_>; 4] {
+    fn records(rows: &[u8]) -> [Record<'_>; 5] {
         [
             Record::Begin { import: 7, base_version: 3 },
             Record::Chunk { import: 7, rows },
             Record::Commit { import: 7, rows: 6, hash: [9; 32] },
             Record::Corrected { version: 4 },
+            Record::Owner { fingerprint: [9; 16] },
         ]
     }
 
