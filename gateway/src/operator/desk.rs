@@ -139,7 +139,7 @@ pub(super) fn reading(context: &Context, kind: Kind) -> Reading {
     let usual = kind.limits();
     let limits = Limits {
         rows_max: usual.rows_max.min(configured.import_rows_max),
-        bytes_max: configured.import_body_bytes_max,
+        bytes_max: usual.bytes_max.min(configured.import_body_bytes_max),
         errors_max: usual.errors_max,
     };
     Reading { limits, now: now() }
