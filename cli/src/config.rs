@@ -3,6 +3,7 @@
 //! Every key can be set as `SLOTLINE__SECTION__KEY`; the environment wins over the file, the file over
 //! the defaults. An unknown key is an error: a misspelt limit would silently not hold.
 
+mod fitting;
 mod sections;
 
 use std::path::{Path, PathBuf};
@@ -131,13 +132,7 @@ impl Settings {
         self.engine_config([1; 16]).validate().map_err(|error| error.to_string())?;
         self.gateway_config().check().map_err(|error| error.to_string())?;
         self.notifier_config().check()?;
-        if self.sms.outbox_dir.starts_with(&self.data_dir) {
-            return Err(format!(
-                "sms.outbox_dir: {} lies inside data_dir; plain texts must not be kept with the data",
-                self.sms.outbox_dir.display()
-            ));
-        }
-        Ok(())
+        fitting::check(self)
     }
 }
 
@@ -293,12 +288,5 @@ mod tests {
         assert_eq!((read.gateway.cores, read.engine.pulse_interval_ms), (3, 250));
         assert!(Settings::from_pairs(&["engine.nothing=1".to_owned()]).is_err());
         assert!(Settings::from_pairs(&["nonsense".to_owned()]).is_err());
-    }
-
-    #[test]
-    fn an_outbox_inside_the_data_directory_is_refused() {
-        let mut settings = Settings::default();
-        settings.sms.outbox_dir = PathBuf::from("data/outbox");
-        assert!(settings.check().unwrap_err().contains("sms.outbox_dir"));
     }
 }
