@@ -56,7 +56,8 @@ pub struct LimitConfig {
     pub import_rows_max: u32,
     /// From the first byte of a request to the end of its header; beyond: closed.
     pub header_wait_ms_max: u64,
-    /// From the end of the header to the end of the body; beyond: 408.
+    /// From the end of the header to the end of the body; beyond: 408. Also how long an operator's import may
+    /// stand still.
     pub body_wait_ms_max: u64,
     /// The same for an operator's import.
     pub import_body_wait_ms_max: u64,

@@ -43,6 +43,9 @@ const SITE_ROWS_MAX: u32 = 50_000;
 /// Rows of a file of attendance: what a day brings to a large county.
 const ATTENDANCE_ROWS_MAX: u32 = 100_000;
 
+/// Bytes of a file of attendance: many may be sent at once.
+const ATTENDANCE_FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Errors named in one answer, the word that there are more aside.
 const ERRORS_MAX: usize = 99;
 
@@ -109,6 +112,7 @@ impl Kind {
         };
         let bytes_max = match self {
             Kind::Sites => SITE_FILE_BYTES_MAX,
+            Kind::Attendance => ATTENDANCE_FILE_BYTES_MAX,
             _ => FILE_BYTES_MAX,
         };
         Limits { rows_max, bytes_max, errors_max: ERRORS_MAX }
