@@ -14,6 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -213,12 +215,13 @@ impl Door {
         }
         let core = Rc::clone(&self.core);
         let (listener, during) = (self.listener, Rc::clone(&vital));
-        let service = service_fn(move |request| {
+        let service = service_fn(move |request: Request<Incoming>| {
             let (core, vital) = (Rc::clone(&core), Rc::clone(&during));
             async move {
-                let last = vital.begin_answer();
+                let has_body = !request.body().is_end_stream();
+                vital.begin_answer();
                 let mut reply = handler::answer(&core, listener, from, request).await;
-                if last {
+                if vital.is_last_answer(has_body) {
                     let close = hyper::header::HeaderValue::from_static("close");
                     reply.headers_mut().insert(hyper::header::CONNECTION, close);
                 }
