@@ -72,8 +72,7 @@ impl Settings {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("{}: {error}", path.display()))?;
         // The TOML reader alone names line and column, so it looks first.
-        toml::from_str::<Settings>(&text)
-            .map_err(|error| format!("{}: {}", path.display(), place_of(&text, &error)))?;
+        check_text(&text).map_err(|why| format!("{}: {why}", path.display()))?;
         Settings::merge(&text, environment())
             .map_err(|error| format!("{}: {error}", path.display()))
     }
@@ -147,13 +146,23 @@ fn finish(builder: ConfigBuilder<DefaultState>) -> Result<Settings, String> {
     read.map_err(|error| error.to_string())
 }
 
-/// The reader's message with line and column in front.
+/// Reads the text twice: as settings, and as a table of what the merging reader takes, whose own words about
+/// an integer beyond 64 bits with a sign name no place.
+fn check_text(text: &str) -> Result<(), String> {
+    toml::from_str::<Settings>(text).map_err(|error| place_of(text, &error))?;
+    toml::from_str::<toml::Table>(text).map_err(|error| place_of(text, &error))?;
+    Ok(())
+}
+
+/// The reader's message with line, column and, where a value is at fault, its key in front.
 fn place_of(text: &str, error: &toml::de::Error) -> String {
     let Some(span) = error.span() else { return error.message().to_owned() };
     let before = &text[..span.start.min(text.len())];
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    format!("line {line}, column {column}: {}", error.message())
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    let key = before[start..].split_once('=').map(|(key, _)| format!("{}: ", key.trim()));
+    format!("line {line}, column {column}: {}{}", key.unwrap_or_default(), error.message())
 }
 
 #[cfg(test)]
@@ -279,6 +288,16 @@ mod tests {
         let error = toml::from_str::<Settings>(text).unwrap_err();
         let said = place_of(text, &error);
         assert!(said.starts_with("line 2, column 1:") && said.contains("pulse_interval"), "{said}");
+    }
+
+    #[test]
+    fn an_integer_that_is_too_large_is_refused_with_its_place_and_key() {
+        for value in ["9223372036854775808", "18446744073709551615", "18446744073709551616"] {
+            let said = check_text(&format!("[engine]\npulse_interval_ms = {value}\n")).unwrap_err();
+            assert!(said.starts_with("line 2, column 21: pulse_interval_ms: "), "{said}");
+        }
+        let said = check_text("[journal]\nlanes_max = 4294967296\n").unwrap_err();
+        assert!(said.starts_with("line 2, column 13: lanes_max: "), "{said}");
     }
 
     #[test]
