@@ -3,6 +3,7 @@
 //! Every key can be set as `SLOTLINE__SECTION__KEY`; the environment wins over the file, the file over
 //! the defaults. An unknown key is an error: a misspelt limit would silently not hold.
 
+mod fitting;
 mod sections;
 
 use std::path::{Path, PathBuf};
@@ -71,8 +72,7 @@ impl Settings {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("{}: {error}", path.display()))?;
         // The TOML reader alone names line and column, so it looks first.
-        toml::from_str::<Settings>(&text)
-            .map_err(|error| format!("{}: {}", path.display(), place_of(&text, &error)))?;
+        check_text(&text).map_err(|why| format!("{}: {why}", path.display()))?;
         Settings::merge(&text, environment())
             .map_err(|error| format!("{}: {error}", path.display()))
     }
@@ -131,13 +131,7 @@ impl Settings {
         self.engine_config([1; 16]).validate().map_err(|error| error.to_string())?;
         self.gateway_config().check().map_err(|error| error.to_string())?;
         self.notifier_config().check()?;
-        if self.sms.outbox_dir.starts_with(&self.data_dir) {
-            return Err(format!(
-                "sms.outbox_dir: {} lies inside data_dir; plain texts must not be kept with the data",
-                self.sms.outbox_dir.display()
-            ));
-        }
-        Ok(())
+        fitting::check(self)
     }
 }
 
@@ -152,13 +146,23 @@ fn finish(builder: ConfigBuilder<DefaultState>) -> Result<Settings, String> {
     read.map_err(|error| error.to_string())
 }
 
-/// The reader's message with line and column in front.
+/// Reads the text twice: as settings, and as a table of what the merging reader takes, whose own words about
+/// an integer beyond 64 bits with a sign name no place.
+fn check_text(text: &str) -> Result<(), String> {
+    toml::from_str::<Settings>(text).map_err(|error| place_of(text, &error))?;
+    toml::from_str::<toml::Table>(text).map_err(|error| place_of(text, &error))?;
+    Ok(())
+}
+
+/// The reader's message with line, column and, where a value is at fault, its key in front.
 fn place_of(text: &str, error: &toml::de::Error) -> String {
     let Some(span) = error.span() else { return error.message().to_owned() };
     let before = &text[..span.start.min(text.len())];
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    format!("line {line}, column {column}: {}", error.message())
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    let key = before[start..].split_once('=').map(|(key, _)| format!("{}: ", key.trim()));
+    format!("line {line}, column {column}: {}{}", key.unwrap_or_default(), error.message())
 }
 
 #[cfg(test)]
@@ -287,18 +291,21 @@ mod tests {
     }
 
     #[test]
+    fn an_integer_that_is_too_large_is_refused_with_its_place_and_key() {
+        for value in ["9223372036854775808", "18446744073709551615", "18446744073709551616"] {
+            let said = check_text(&format!("[engine]\npulse_interval_ms = {value}\n")).unwrap_err();
+            assert!(said.starts_with("line 2, column 21: pulse_interval_ms: "), "{said}");
+        }
+        let said = check_text("[journal]\nlanes_max = 4294967296\n").unwrap_err();
+        assert!(said.starts_with("line 2, column 13: lanes_max: "), "{said}");
+    }
+
+    #[test]
     fn pairs_override_defaults_and_name_what_is_wrong() {
         let pairs = vec!["gateway.cores=3".to_owned(), "engine.pulse_interval_ms=250".to_owned()];
         let read = Settings::from_pairs(&pairs).unwrap();
         assert_eq!((read.gateway.cores, read.engine.pulse_interval_ms), (3, 250));
         assert!(Settings::from_pairs(&["engine.nothing=1".to_owned()]).is_err());
         assert!(Settings::from_pairs(&["nonsense".to_owned()]).is_err());
-    }
-
-    #[test]
-    fn an_outbox_inside_the_data_directory_is_refused() {
-        let mut settings = Settings::default();
-        settings.sms.outbox_dir = PathBuf::from("data/outbox");
-        assert!(settings.check().unwrap_err().contains("sms.outbox_dir"));
     }
 }

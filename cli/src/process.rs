@@ -191,6 +191,12 @@ impl Process {
     pub(crate) async fn fault(&self) -> Trouble {
         loop {
             tokio::time::sleep(POLL * 10).await;
+            if let Some(reason) = self.gateway.as_ref().and_then(GatewayHandle::fault) {
+                return Trouble::Failed(reason);
+            }
+            if self.monitor.as_ref().is_some_and(Monitor::has_stopped) {
+                return Trouble::Failed("the operator's listener stopped".to_owned());
+            }
             if self.streams.has_failed() {
                 let streams = self.streams.clone();
                 let asked = tokio::task::spawn_blocking(move || streams.restart_reason()).await;

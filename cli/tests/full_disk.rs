@@ -21,15 +21,10 @@ fn a_disk_that_takes_no_more_is_told_and_costs_nothing_acknowledged() {
     let mut random = seed();
     let folder = Folder::new("full-disk");
     let mut home = Home::new(&folder);
-    // An import's events may be as long as a segment: small ones let segments be small.
-    home.settings = [
-        "journal.segment_bytes_first=1048576",
-        "journal.behind_record_bytes_max=524288",
-        "journal.write_bytes_max=65536",
-        "log.level=warn",
-    ]
-    .map(str::to_owned)
-    .to_vec();
+    home.settings =
+        ["journal.segment_bytes_first=1048576", "journal.write_bytes_max=65536", "log.level=warn"]
+            .map(str::to_owned)
+            .to_vec();
     home.file_bytes_max = Some(FILE_BYTES_MAX);
     let server = home.start();
     let mut crowd = Crowd::start(&home, &folder.0, &server, SIZE, next(&mut random) >> 1);

@@ -69,6 +69,35 @@ pub(crate) async fn read(body: Incoming, allowance: Allowance) -> Result<Bytes, 
     }
 }
 
+/// Reads the whole of a file, piece by piece: each must come within `pause` of the one before.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) async fn read_file(
+    mut body: Incoming,
+    allowance: Allowance,
+    pause: Duration,
+) -> Result<Bytes, Problem> {
+    let too_large = || Problem::from(Slug::TooLarge).close();
+    let slow = |_| Problem::from(Slug::SlowRequest).close();
+    if body.size_hint().lower() > allowance.bytes_max as u64 {
+        return Err(too_large());
+    }
+    let whole = async {
+        let mut whole = BytesMut::new();
+        while let Some(data) =
+            tokio::time::timeout(pause, next_data(&mut body)).await.map_err(slow)??
+        {
+            if whole.len() + data.len() > allowance.bytes_max {
+                return Err(too_large());
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok(whole.freeze())
+    };
+    tokio::time::timeout(allowance.wait, whole).await.map_err(slow)?
+}
+
 async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Problem> {
     let mut first: Option<Bytes> = None;
     let mut whole = BytesMut::new();

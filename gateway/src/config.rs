@@ -14,6 +14,9 @@ pub const HEADER_FIELDS_MAX: usize = 100;
 /// Cores that an origin can name; the last one is the operator listener's.
 pub const CORES_MAX: usize = 255;
 
+/// The longest wait that the contract promises anybody.
+const WAIT_S_MAX: u32 = 25;
+
 /// All settings of one gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -47,13 +50,14 @@ pub struct LimitConfig {
     pub header_bytes_max: usize,
     /// Body of a public call; beyond: 413.
     pub body_bytes_max: usize,
-    /// Body of an operator's import; beyond: 413.
+    /// Body of an operator's import; beyond: 413. A kind of file may have a lower limit of its own.
     pub import_body_bytes_max: usize,
     /// Rows of an operator's import; beyond: 422. A kind of file may have a lower limit of its own.
     pub import_rows_max: u32,
     /// From the first byte of a request to the end of its header; beyond: closed.
     pub header_wait_ms_max: u64,
-    /// From the end of the header to the end of the body; beyond: 408.
+    /// From the end of the header to the end of the body; beyond: 408. Also how long an operator's import may
+    /// stand still.
     pub body_wait_ms_max: u64,
     /// The same for an operator's import.
     pub import_body_wait_ms_max: u64,
@@ -163,7 +167,7 @@ impl Default for LimitConfig {
         LimitConfig {
             header_bytes_max: 16 * 1024,
             body_bytes_max: 16 * 1024,
-            import_body_bytes_max: 256 * 1024 * 1024,
+            import_body_bytes_max: 128 * 1024 * 1024,
             import_rows_max: 1_000_000,
             header_wait_ms_max: 5_000,
             body_wait_ms_max: 10_000,
@@ -242,7 +246,7 @@ impl GatewayConfig {
     /// The first such value.
     pub fn check(&self) -> Result<(), BadSetting> {
         let limits = &self.limits;
-        let rules: [(bool, &'static str, &'static str); 12] = [
+        let rules: [(bool, &'static str, &'static str); 13] = [
             (
                 self.cores < CORES_MAX,
                 "cores",
@@ -264,6 +268,11 @@ impl GatewayConfig {
                 limits.connections_max > 0 && limits.operator_connections_max > 0,
                 "limits.connections_max",
                 "must not be 0",
+            ),
+            (
+                self.request.wait_s_max <= WAIT_S_MAX,
+                "request.wait_s_max",
+                "must be at most 25: proxies give up on longer waits",
             ),
             (
                 self.request.look_interval_ms <= self.request.view_wait_ms_max / 2,
@@ -318,6 +327,13 @@ mod tests {
     #[test]
     fn the_defaults_are_usable() {
         assert_eq!(GatewayConfig::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_wait_longer_than_promised_is_refused_by_name() {
+        let mut config = GatewayConfig::default();
+        config.request.wait_s_max = 26;
+        assert_eq!(config.check().map_err(|bad| bad.key), Err("request.wait_s_max"));
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub(crate) struct Vital {
     malformed: Cell<bool>,
     /// True when a header is partly there while an answer is under way.
     head_begun: Cell<bool>,
+    /// True when part of the newest request's body has not come.
+    body_awaited: Cell<bool>,
     /// True when nothing may follow the request under way.
     last_request: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -86,6 +88,7 @@ impl Vital {
             flushed: Cell::new(true),
             malformed: Cell::new(false),
             head_begun: Cell::new(false),
+            body_awaited: Cell::new(false),
             last_request: Cell::new(false),
             waker: RefCell::new(None),
         }
@@ -96,11 +99,17 @@ impl Vital {
         self.since_ms.set(self.now_ms.get());
     }
 
-    /// A handler starts. Tells whether the connection must close after its answer.
-    pub(crate) fn begin_answer(&self) -> bool {
+    /// A handler starts.
+    pub(crate) fn begin_answer(&self) {
         self.answering.set(true);
         self.enter(Phase::Busy);
-        self.last_request.get()
+    }
+
+    /// Tells whether the connection must close after the answer: nothing may follow the request, or the
+    /// answer is there before the request's body, if it has one, is. What is still to come would be taken for another request, so
+    /// that nothing more is read then.
+    pub(crate) fn is_last_answer(&self, has_body: bool) -> bool {
+        self.last_request.get() || (has_body && self.body_awaited.get())
     }
 
     /// The handler's answer is there.
@@ -173,6 +182,7 @@ impl WatchedStream {
             Ok(()) => {
                 let within = self.guard.is_within_head();
                 vital.head_begun.set(within);
+                vital.body_awaited.set(self.guard.is_within_body());
                 if within && vital.phase.get() == Phase::Idle {
                     vital.enter(Phase::Head);
                 }

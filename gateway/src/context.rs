@@ -3,8 +3,8 @@
 //! Immutable once built, or made to be read while one thread writes. What this module does not do:
 //! anything per core (`core`).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use domain::Millis;
@@ -132,6 +132,8 @@ pub(crate) struct Context {
     pub(crate) instance: u32,
     /// True from the beginning of a drain.
     pub(crate) draining: AtomicBool,
+    /// Why a core ended that nobody told to.
+    pub(crate) stopped: OnceLock<String>,
 }
 
 impl Context {

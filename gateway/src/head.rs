@@ -94,6 +94,11 @@ impl HeadGuard {
         self.place == Place::Head && (self.seen_request_line || self.line_length > 0)
     }
 
+    /// True while part of a body of known length has not come.
+    pub(crate) fn is_within_body(&self) -> bool {
+        matches!(self.place, Place::Body(1..))
+    }
+
     /// True once a chunked body was announced: nothing after it is watched.
     pub(crate) fn is_unwatched(&self) -> bool {
         self.place == Place::Unwatched

@@ -30,6 +30,10 @@ pub use error::{BodyError, Reason, RowError};
 /// Bytes of a file, unless its kind says otherwise.
 const FILE_BYTES_MAX: usize = 128 * 1024 * 1024;
 
+/// Bytes of a file of sites: its texts travel on as they are, in one group of events, and the rules refuse an
+/// import whose events would be longer than the journal takes.
+const SITE_FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Rows of a file of people or slots.
 const LARGE_FILE_ROWS_MAX: u32 = 1_000_000;
 
@@ -38,6 +42,9 @@ const SITE_ROWS_MAX: u32 = 50_000;
 
 /// Rows of a file of attendance: what a day brings to a large county.
 const ATTENDANCE_ROWS_MAX: u32 = 100_000;
+
+/// Bytes of a file of attendance: many may be sent at once.
+const ATTENDANCE_FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Errors named in one answer, the word that there are more aside.
 const ERRORS_MAX: usize = 99;
@@ -103,7 +110,12 @@ impl Kind {
             Kind::Slots | Kind::Roster | Kind::Members => LARGE_FILE_ROWS_MAX,
             Kind::Attendance => ATTENDANCE_ROWS_MAX,
         };
-        Limits { rows_max, bytes_max: FILE_BYTES_MAX, errors_max: ERRORS_MAX }
+        let bytes_max = match self {
+            Kind::Sites => SITE_FILE_BYTES_MAX,
+            Kind::Attendance => ATTENDANCE_FILE_BYTES_MAX,
+            _ => FILE_BYTES_MAX,
+        };
+        Limits { rows_max, bytes_max, errors_max: ERRORS_MAX }
     }
 }
 
@@ -160,6 +172,27 @@ mod tests {
         {
             assert_eq!(detect_kind(header), None, "{header:?}");
         }
+    }
+
+    /// Bytes that a site takes in the rules beside its texts.
+    const SITE_EVENT_BYTES: usize = 32;
+
+    #[test]
+    fn the_largest_file_of_sites_is_an_import_that_the_rules_take() {
+        let limits = Kind::Sites.limits();
+        let most = limits.bytes_max + limits.rows_max as usize * SITE_EVENT_BYTES;
+        assert!(most * 4 <= domain::rules::IMPORT_EVENT_BYTES_MAX * 3, "{most}");
+    }
+
+    #[test]
+    fn a_file_of_sites_longer_than_the_rules_take_is_refused() {
+        let (name, address) = ("長".repeat(100), "長".repeat(200));
+        let mut file = format!("{}\n", sites::COLUMNS.join(","));
+        for number in 0..30_000 {
+            file += &format!("T-{number},{name},{name},63000,63000070,{address},hospital\n");
+        }
+        let errors = validate(Kind::Sites, file.as_bytes()).unwrap_err();
+        assert_eq!(tests_support::codes(Err(errors)).unwrap_err(), ["1::file_too_large"]);
     }
 
     #[test]

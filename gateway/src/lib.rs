@@ -71,8 +71,8 @@ mod view;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -240,6 +240,7 @@ fn sockets(
     cores: usize,
 ) -> Result<(Vec<std::net::TcpListener>, SocketAddr), ServeError> {
     let failed = |cause| ServeError::Address { address, cause };
+    server::ensure_free(address).map_err(failed)?;
     let first = server::listen(address).map_err(failed)?;
     let bound = first.local_addr().map_err(failed)?;
     let mut all = vec![first];
@@ -301,6 +302,7 @@ fn build(
         ),
         instance: origin::new_instance(),
         draining: AtomicBool::new(false),
+        stopped: OnceLock::new(),
         desk: operator::Desk::default(),
         journal,
         vault,
@@ -328,6 +330,11 @@ impl GatewayHandle {
     /// True when the gateway and every part attached to it are ready: what `/readyz` says.
     pub fn is_ready(&self) -> bool {
         operator::is_ready(&self.context)
+    }
+
+    /// Why a part of a listener ended that nobody told to: only a new start of the process puts that right.
+    pub fn fault(&self) -> Option<String> {
+        self.context.stopped.get().cloned()
     }
 
     /// What the gateway knows, for other parts of the process that publish it.
@@ -406,16 +413,24 @@ impl GatewayHandle {
             (Listener::Operator, operator, self.stop_operator.subscribe()),
         ];
         let mut index = 0_u8;
+        let (started, reports) = mpsc::channel();
         for (listener, sockets, stop) in all {
             let open = Arc::new(AtomicUsize::new(0));
             for socket in sockets {
                 let (context, open, stop) =
                     (Arc::clone(&self.context), Arc::clone(&open), stop.clone());
                 let core = index;
+                let watch = CoreWatch { context: Arc::clone(&context), stop: stop.clone(), core };
+                let started = started.clone();
                 let thread = named("core").spawn(move || {
-                    let ran = server::run_core(context, core, listener, socket, open, stop);
+                    // Dropped when the thread ends, by a panic too.
+                    let watch = watch;
+                    let mut report = Some(started);
+                    let opened = || drop(report.take().map(|report| report.send(Ok(()))));
+                    let ran = server::run_core(context, core, listener, socket, open, stop, opened);
                     if let Err(error) = ran {
-                        tracing::error!(core, %error, "a core of the gateway stopped");
+                        watch.stopped(&error.to_string());
+                        drop(report.take().map(|report| report.send(Err(error))));
                     }
                 })?;
                 match listener {
@@ -425,7 +440,37 @@ impl GatewayHandle {
                 index = index.saturating_add(1);
             }
         }
+        drop(started);
+        // Without this a gateway whose listeners all failed would be taken for one that runs.
+        for _ in 0..index {
+            let report = reports.recv();
+            report.unwrap_or_else(|_| Err(io::Error::other("a core stopped while it started")))?;
+        }
         Ok(())
+    }
+}
+
+/// Notes when a core ends that was not told to.
+struct CoreWatch {
+    context: Arc<Context>,
+    stop: watch::Receiver<bool>,
+    core: u8,
+}
+
+impl CoreWatch {
+    fn stopped(&self, why: &str) {
+        let core = self.core;
+        if self.context.stopped.set(format!("core {core} of the gateway stopped: {why}")).is_ok() {
+            tracing::error!(core, error = why, "a core of the gateway stopped");
+        }
+    }
+}
+
+impl Drop for CoreWatch {
+    fn drop(&mut self) {
+        if !*self.stop.borrow() {
+            self.stopped("it ended without having been told to");
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -72,6 +72,7 @@ pub fn monitor(
     attachments: Attachments,
 ) -> Result<Monitor, ServeError> {
     let failed = |cause| ServeError::Address { address, cause };
+    server::ensure_free(address).map_err(failed)?;
     let socket = server::listen(address).map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
     let desk = Desk {
@@ -84,12 +85,25 @@ pub fn monitor(
     };
     let stop = watch::Sender::new(false);
     let stopped = stop.subscribe();
+    let (started, reports) = mpsc::channel();
     let thread = std::thread::Builder::new().name("monitor".to_owned()).spawn(move || {
-        if let Err(error) = run(desk, socket, stopped) {
+        let opened = || drop(started.send(Ok(())));
+        if let Err(error) = run(desk, socket, stopped, opened) {
             tracing::error!(%error, "the operator's listener stopped");
+            // Nobody waits any more once it was open.
+            let _ = started.send(Err(error));
         }
     })?;
-    Ok(Monitor { address, stop, thread: Some(thread) })
+    let monitor = Monitor { address, stop, thread: Some(thread) };
+    reports.recv().unwrap_or_else(|_| Err(io::Error::other("the operator's listener stopped")))?;
+    Ok(monitor)
+}
+
+impl Monitor {
+    /// True when it answers nobody any more, though nobody told it to end.
+    pub fn has_stopped(&self) -> bool {
+        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
+    }
 }
 
 impl Drop for Monitor {
@@ -102,12 +116,18 @@ impl Drop for Monitor {
     }
 }
 
-fn run(desk: Desk, socket: std::net::TcpListener, stop: watch::Receiver<bool>) -> io::Result<()> {
+fn run(
+    desk: Desk,
+    socket: std::net::TcpListener,
+    stop: watch::Receiver<bool>,
+    opened: impl FnOnce(),
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())?;
     runtime.block_on(async move {
         let socket = TcpListener::from_std(socket)?;
+        opened();
         Rc::new(desk).take_calls(socket, stop).await;
         Ok(())
     })

@@ -13,30 +13,46 @@ const PARAMETERS_MAX: usize = 32;
 
 /// A decoded query.
 #[derive(Debug)]
-pub(crate) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub(crate) struct Query<'a> {
+    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// More parameters came than are looked at: what the rest says is not known.
+    is_cut: bool,
+}
 
 impl<'a> Query<'a> {
     /// Decodes a query. What cannot be decoded as UTF-8 is kept as it stands, and then matches nothing.
     pub(crate) fn of(query: Option<&'a str>) -> Query<'a> {
-        let pairs = query.unwrap_or_default().split('&').take(PARAMETERS_MAX);
-        let pairs = pairs.filter(|pair| !pair.is_empty()).map(|pair| {
+        let mut rest = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let pairs = rest.by_ref().take(PARAMETERS_MAX).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             (decode(name), decode(value))
         });
-        Query(pairs.collect())
+        Query { pairs: pairs.collect(), is_cut: rest.next().is_some() }
     }
 
-    /// A parameter's value; an empty one counts as absent.
+    /// A parameter's value. An empty one is a mistake: who wrote the name meant something.
     ///
     /// # Errors
-    /// 422 when it stands there twice.
+    /// 422 when it is empty or stands there twice, or when there are too many parameters to tell.
     pub(crate) fn get(&self, name: &'static str) -> Result<Option<&str>, Problem> {
-        let mut values = self.0.iter().filter(|(own, _)| own == name);
+        self.expect_whole()?;
+        let mut values = self.pairs.iter().filter(|(own, _)| own == name);
         let first = values.next();
         if values.next().is_some() {
             return Err(Problem::parameter(name, Reason::Repeated));
         }
-        Ok(first.map(|(_, value)| value.as_ref()).filter(|value| !value.is_empty()))
+        match first.map(|(_, value)| value.as_ref()) {
+            Some("") => Err(Problem::parameter(name, Reason::Required)),
+            value => Ok(value),
+        }
+    }
+
+    fn expect_whole(&self) -> Result<(), Problem> {
+        if !self.is_cut {
+            return Ok(());
+        }
+        let reason = Reason::TooManyEntries { entries_max: PARAMETERS_MAX as u64 };
+        Err(Problem::parameter("query", reason))
     }
 
     /// Refuses every parameter but these, for calls where a misspelt one would do harm.
@@ -44,7 +60,8 @@ impl<'a> Query<'a> {
     /// # Errors
     /// 422.
     pub(crate) fn only(&self, names: &[&str]) -> Result<(), Problem> {
-        match self.0.iter().all(|(own, _)| names.contains(&own.as_ref())) {
+        self.expect_whole()?;
+        match self.pairs.iter().all(|(own, _)| names.contains(&own.as_ref())) {
             true => Ok(()),
             false => Err(Problem::parameter("query", Reason::Unknown)),
         }
@@ -131,9 +148,21 @@ mod tests {
         assert_eq!(query.get("b").unwrap(), Some("x y"));
         assert_eq!(query.get("c").unwrap(), Some("%zz"));
         assert_eq!(query.get("d").unwrap(), Some("萬"));
-        assert_eq!(query.get("e").unwrap(), None);
-        assert_eq!(query.get("f").unwrap(), None);
+        assert!(query.get("e").is_err(), "no value");
+        assert!(query.get("f").is_err(), "an empty value");
         assert_eq!(Query::of(None).get("a").unwrap(), None);
+    }
+
+    #[test]
+    fn parameters_beyond_the_limit_are_refused_and_not_dropped() {
+        let many = |count: usize| format!("{}a=1", "x=1&".repeat(count));
+        assert_eq!(Query::of(Some(&many(PARAMETERS_MAX - 1))).get("a").unwrap(), Some("1"));
+        let query = many(PARAMETERS_MAX);
+        let query = Query::of(Some(&query));
+        assert!(query.get("a").is_err() && query.only(&["a", "x"]).is_err());
+        // Separators alone are no parameters.
+        let query = format!("{}a=1", "&".repeat(PARAMETERS_MAX * 2));
+        assert_eq!(Query::of(Some(&query)).get("a").unwrap(), Some("1"));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -46,6 +48,20 @@ pub(crate) enum Listener {
     Operator,
 }
 
+/// Finds out whether another process listens there: with shared ports the system would not say so, and both
+/// would get some of the connections. Connections of an earlier process that are not over yet do not count.
+///
+/// # Errors
+/// When the address cannot be had alone.
+pub(crate) fn ensure_free(address: SocketAddr) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
+}
+
 /// Opens a listening socket that shares its address with the other cores'.
 ///
 /// # Errors
@@ -60,10 +76,10 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Runs one core until the drain is done. Blocks its thread.
+/// Runs one core until the drain is done. Blocks its thread; `opened` is called once connections are taken.
 ///
 /// # Errors
-/// When the runtime cannot be built.
+/// When the runtime cannot be built, or the journal gives no lane.
 pub(crate) fn run_core(
     context: Arc<Context>,
     index: u8,
@@ -71,6 +87,7 @@ pub(crate) fn run_core(
     socket: std::net::TcpListener,
     open: Arc<AtomicUsize>,
     stop: watch::Receiver<bool>,
+    opened: impl FnOnce(),
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -78,6 +95,7 @@ pub(crate) fn run_core(
     let core = Core::open(context, index).map_err(io::Error::other)?;
     runtime.block_on(async move {
         let socket = TcpListener::from_std(socket)?;
+        opened();
         Door::new(Rc::new(core), listener, open).run(socket, stop).await;
         Ok(())
     })
@@ -197,12 +215,13 @@ impl Door {
         }
         let core = Rc::clone(&self.core);
         let (listener, during) = (self.listener, Rc::clone(&vital));
-        let service = service_fn(move |request| {
+        let service = service_fn(move |request: Request<Incoming>| {
             let (core, vital) = (Rc::clone(&core), Rc::clone(&during));
             async move {
-                let last = vital.begin_answer();
+                let has_body = !request.body().is_end_stream();
+                vital.begin_answer();
                 let mut reply = handler::answer(&core, listener, from, request).await;
-                if last {
+                if vital.is_last_answer(has_body) {
                     let close = hyper::header::HeaderValue::from_static("close");
                     reply.headers_mut().insert(hyper::header::CONNECTION, close);
                 }

@@ -162,3 +162,25 @@ fn a_client_that_does_not_take_its_answers_is_closed() {
     });
     assert_eq!(house.client().get("/v1/home").status, 200);
 }
+
+#[test]
+fn an_answer_before_the_body_says_that_the_connection_ends() {
+    let house = House::empty(|_| {});
+    let body = r#"{"period":2,"slot":1}"#;
+    for (path, status) in [("/v1/bookings", 401), ("/v1/nothing", 404), ("/v1/home", 405)] {
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len());
+        let mut stream = connect(house.public);
+        stream.write_all(head.as_bytes()).unwrap();
+        let answer = read_answer(&mut stream, false).unwrap();
+        assert_eq!((answer.status, answer.header("connection")), (status, Some("close")), "{path}");
+        assert!(is_closed(&mut stream), "{path}");
+        // With its body there, the connection goes on.
+        let mut stream = connect(house.public);
+        for _ in 0..2 {
+            stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+            let answer = read_answer(&mut stream, false).unwrap();
+            assert_eq!((answer.status, answer.header("connection")), (status, None), "{path}");
+        }
+    }
+}

@@ -47,7 +47,9 @@
 //!   another kind (row 0) or the first row that cannot be (a slot's day outside
 //!   [`SLOT_DAY_MIN`]..=[`SLOT_DAY_MAX`], times not `start < end ≤ 1440`, a vaccine not in the list, a
 //!   site's county above 63 or an empty id); 14 over [`IMPORT_CHUNK_ROWS_MAX`] or
-//!   [`IMPORT_ROWS_MAX`]. A refused chunk is not kept. Else `ImportStaged{rows so far}`. Each refusal
+//!   [`IMPORT_ROWS_MAX`], or the first row with which the import's events could take more than
+//!   [`IMPORT_EVENT_BYTES_MAX`] (a site counts 32 bytes and its texts, a slot 24, a member 27). A refused
+//!   chunk is not kept. Else `ImportStaged{rows so far}`. Each refusal
 //!   is one event, of the lowest number, at the first row it applies to.
 //! - **ImportCommit**: 9; 10 rows or hash differ; then over all rows 2 a capacity below the places
 //!   booked (first such row), 7 (vaccines), 14 (sites or slots beyond the state's bounds). A refused
@@ -113,6 +115,10 @@ pub const IMPORT_CHUNK_ROWS_MAX: usize = 8_192;
 
 /// Rows of one import: its commit takes effect at once, so it bounds the longest pause of the writer.
 pub const IMPORT_ROWS_MAX: usize = 1 << 20;
+
+/// Bytes that the events of one import may take: its commit emits them all at once, into one group, and a
+/// group that the journal cannot take would halt the engine for good.
+pub const IMPORT_EVENT_BYTES_MAX: usize = 28 << 20;
 
 /// An import silent for longer than this is void at the next pulse.
 pub const IMPORT_SILENCE_MS_MAX: i64 = 600_000;

@@ -88,7 +88,7 @@ fn rules() -> Vec<Call> {
 
 fn imports() -> Vec<Call> {
     let import = |route, summary, text: &str, kind: Kind| {
-        let text = format!("{text} {ALL_OR_NOTHING}");
+        let text = format!("{text} {} {ALL_OR_NOTHING}", longest(kind));
         call(HttpMethod::Post, route, summary, text.trim())
             .csv_body(kind.columns())
             .problems(&WRITE)
@@ -123,6 +123,11 @@ fn imports() -> Vec<Call> {
     ]
 }
 
+/// How long a file of this kind may be.
+fn longest(kind: Kind) -> String {
+    format!("A file has at most {} MiB.", kind.limits().bytes_max >> 20)
+}
+
 fn sites() -> Vec<Call> {
     vec![
         call(
@@ -140,7 +145,10 @@ fn sites() -> Vec<Call> {
             HttpMethod::Post,
             OperatorRoute::Attendance,
             "Report who came",
-            "May come days later, and again. A report with a wrong row brings nothing.",
+            &format!(
+                "May come days later, and again. A report with a wrong row brings nothing. {}",
+                longest(Kind::Attendance)
+            ),
         )
         .csv_body(Kind::Attendance.columns())
         .json_body::<AttendanceBody>()

@@ -55,16 +55,16 @@ pub(super) async fn report(core: &Core, head: &Parts, body: Incoming) -> Result<
     if !is_csv {
         body::expect_type(&head.headers, desk::JSON_TYPE)?;
     }
-    let _turn = core.context.desk.turn(core).await?;
-    let file = desk::file(core, body).await?;
-    if !is_csv && file.len() > JSON_BYTES_MAX {
+    let file = desk::file(core, Kind::Attendance, body).await?;
+    if !is_csv && file.bytes.len() > JSON_BYTES_MAX {
         return Err(Slug::TooLarge.into());
     }
+    let _turn = core.context.desk.turn(core).await?;
     core.view_reached(0).await?;
     let context = Arc::clone(&core.context);
     let rows = desk::aside(move || match is_csv {
-        true => read_csv(&context, &file),
-        false => read_json(&context, &file),
+        true => read_csv(&context, &file.bytes),
+        false => read_json(&context, &file.bytes),
     })
     .await?;
     let mut answer = AttendanceReported {

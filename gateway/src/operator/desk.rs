@@ -1,16 +1,19 @@
 //! What the operator's calls share: one import is taken at a time.
 //!
-//! An import holds its file in memory and, in the engine, ends any other that is under way; so the
-//! next one waits here, before its body is read, or is told to come back. Other gateways have desks of
-//! their own: an import lets theirs finish, and is begun anew where one of them came between after all.
+//! An import ends, in the engine, any other that is under way; so the next one waits here, or is told to
+//! come back. Its file is read before that: who sends slowly holds up nobody else's turn. Files held in
+//! memory are few, and reports of attendance have places of their own, as more people may send them. Other
+//! gateways have desks of their own: an import lets theirs finish, and is begun anew where one of them
+//! came between after all.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use crate::body::{self, Allowance};
 use crate::context::{Context, now};
@@ -31,16 +34,34 @@ const STANDSTILL: Duration = Duration::from_secs(3);
 /// How often one looks.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Files of imports held at once: each may be as long as `import_body_bytes_max`.
+const IMPORT_FILES_MAX: usize = 3;
+/// Reports of attendance held at once; they are much shorter.
+const REPORT_FILES_MAX: usize = 16;
+
 /// The one place at which imports wait for each other.
 #[derive(Debug)]
 pub(crate) struct Desk {
     turn: Semaphore,
+    imports: Arc<Semaphore>,
+    reports: Arc<Semaphore>,
 }
 
 impl Default for Desk {
     fn default() -> Self {
-        Desk { turn: Semaphore::new(1) }
+        Desk {
+            turn: Semaphore::new(1),
+            imports: Arc::new(Semaphore::new(IMPORT_FILES_MAX)),
+            reports: Arc::new(Semaphore::new(REPORT_FILES_MAX)),
+        }
     }
+}
+
+/// A file, and its place among those held in memory.
+pub(super) struct File {
+    /// What was sent.
+    pub(super) bytes: Bytes,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Desk {
@@ -48,6 +69,19 @@ impl Desk {
     pub(super) async fn turn<'d>(&'d self, core: &Core) -> Result<SemaphorePermit<'d>, Problem> {
         let wait = Duration::from_millis(core.context.config.request.applied_wait_ms_max);
         match tokio::time::timeout(wait, self.turn.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(Problem::from(Slug::Overloaded).retry_after_s(core.retry_after_s())),
+        }
+    }
+
+    /// Waits for a place in memory.
+    async fn place(&self, core: &Core, kind: Kind) -> Result<OwnedSemaphorePermit, Problem> {
+        let wait = Duration::from_millis(core.context.config.request.applied_wait_ms_max);
+        let places = Arc::clone(match kind {
+            Kind::Attendance => &self.reports,
+            _ => &self.imports,
+        });
+        match tokio::time::timeout(wait, places.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(Problem::from(Slug::Overloaded).retry_after_s(core.retry_after_s())),
         }
@@ -107,14 +141,19 @@ pub(super) async fn let_others_finish<P: PartialEq>(
     Ok(())
 }
 
-/// Reads a file: larger and slower than a citizen's body may be.
-pub(super) async fn file(core: &Core, body: Incoming) -> Result<Bytes, Problem> {
+/// Reads a file: larger and slower than a citizen's body may be, but never standing still for longer. Its
+/// place in memory is free again when it is dropped.
+pub(super) async fn file(core: &Core, kind: Kind, body: Incoming) -> Result<File, Problem> {
+    let _place = core.context.desk.place(core, kind).await?;
     let limits = &core.context.config.limits;
-    let allowance = Allowance {
-        bytes_max: limits.import_body_bytes_max,
-        wait: Duration::from_millis(limits.import_body_wait_ms_max),
+    let bytes_max = match kind {
+        Kind::Attendance => kind.limits().bytes_max.min(limits.import_body_bytes_max),
+        _ => limits.import_body_bytes_max,
     };
-    body::read(body, allowance).await
+    let wait = Duration::from_millis(limits.import_body_wait_ms_max);
+    let pause = Duration::from_millis(limits.body_wait_ms_max);
+    let bytes = body::read_file(body, Allowance { bytes_max, wait }, pause).await?;
+    Ok(File { bytes, _place })
 }
 
 /// Reads a JSON body of ordinary size.
@@ -139,7 +178,7 @@ pub(super) fn reading(context: &Context, kind: Kind) -> Reading {
     let usual = kind.limits();
     let limits = Limits {
         rows_max: usual.rows_max.min(configured.import_rows_max),
-        bytes_max: configured.import_body_bytes_max,
+        bytes_max: usual.bytes_max.min(configured.import_body_bytes_max),
         errors_max: usual.errors_max,
     };
     Reading { limits, now: now() }

@@ -106,9 +106,10 @@ pub(crate) fn ready_reply(checks: Vec<Check>) -> Reply {
 }
 
 fn checks(context: &Context) -> Vec<Check> {
-    let accepting = match context.is_draining() {
-        true => Readiness::because("draining"),
-        false => Readiness::ready(),
+    let accepting = match context.stopped.get() {
+        Some(why) => Readiness::because(why.clone()),
+        None if context.is_draining() => Readiness::because("draining"),
+        None => Readiness::ready(),
     };
     let roster = match context.roster.ready() {
         Ok(()) => Readiness::ready(),

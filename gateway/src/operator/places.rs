@@ -45,13 +45,13 @@ pub(super) async fn import_sites(
     body: Incoming,
 ) -> Result<Reply, Problem> {
     desk::expect_csv(&head.headers)?;
+    let file = desk::file(core, Kind::Sites, body).await?;
     let _turn = core.context.desk.turn(core).await?;
-    let file = desk::file(core, body).await?;
     let context = Arc::clone(&core.context);
     let chunks = desk::aside(move || {
         let mut chunks = Chunks::of_sites();
         let reading = desk::reading(&context, Kind::Sites);
-        let read = import::sites::read(&file, &reading, |_, site| {
+        let read = import::sites::read(&file.bytes, &reading, |_, site| {
             chunks.push(site);
             Ok(())
         });
@@ -71,15 +71,15 @@ pub(super) async fn import_slots(
     body: Incoming,
 ) -> Result<Reply, Problem> {
     desk::expect_csv(&head.headers)?;
+    let file = desk::file(core, Kind::Slots, body).await?;
     let _turn = core.context.desk.turn(core).await?;
-    let file = desk::file(core, body).await?;
     core.view_reached(0).await?;
     let context = Arc::clone(&core.context);
     let (vaccines, chunks) = desk::aside(move || {
         let mut vaccines: Vec<String> = Vec::new();
         let mut chunks = Chunks::of_slots();
         let reading = desk::reading(&context, Kind::Slots);
-        let read = import::slots::read(&file, &reading, |line, slot| {
+        let read = import::slots::read(&file.bytes, &reading, |line, slot| {
             chunks.push(slot_row(&context, &mut vaccines, line, &slot)?);
             Ok(())
         });

@@ -45,14 +45,14 @@ pub(crate) struct RosterImported {
 pub(super) async fn import(core: &Core, head: &Parts, body: Incoming) -> Result<Reply, Problem> {
     desk::expect_csv(&head.headers)?;
     ready(core)?;
+    let file = desk::file(core, Kind::Roster, body).await?;
     let _turn = core.context.desk.turn(core).await?;
-    let file = desk::file(core, body).await?;
     let roster = &core.context.roster;
     let under_way = || Some((roster.import_under_way()?, roster.progress().borrow().position));
     let patience = desk::Patience::new(core);
     loop {
         desk::let_others_finish(core, under_way).await?;
-        if let Some(answer) = attempt(core, &file).await? {
+        if let Some(answer) = attempt(core, &file.bytes).await? {
             return Ok(reply::private_value(StatusCode::OK, &answer));
         }
         patience.rest(core).await?;

@@ -112,6 +112,7 @@ pub(super) async fn import_members(
     let category = CategoryNumber(rule_number(number)?);
     desk::expect_csv(&head.headers)?;
     roster::ready(core)?;
+    let file = desk::file(core, Kind::Members, body).await?;
     let _turn = core.context.desk.turn(core).await?;
     roster::reach_end(core).await?;
     core.view_reached(0).await?;
@@ -123,14 +124,13 @@ pub(super) async fn import_members(
         }
         Some(_) => {}
     }
-    let file = desk::file(core, body).await?;
     let context = std::sync::Arc::clone(&core.context);
     let chunks = desk::aside(move || {
         let reading = desk::reading(&context, Kind::Members);
         let mut keys: HashSet<PersonKey> = HashSet::new();
         let mut chunks = Chunks::of_members();
         let mut failed = None;
-        let read = import::members::read(&file, &reading, |_, id| {
+        let read = import::members::read(&file.bytes, &reading, |_, id| {
             let hash = context.vault.lookup_hash(Lookup::Id, id.as_str());
             match context.roster.person_of(&hash) {
                 Ok(known) => {
@@ -169,7 +169,8 @@ fn rule_number(text: &str) -> Result<u16, Problem> {
     number.ok_or_else(|| Slug::NotFound.into())
 }
 
-/// Whether the call only asks. A misspelt parameter must not publish, so no other is taken.
+/// Whether the call only asks. A misspelt parameter must not publish, so no other is taken, nor this one
+/// without a value.
 fn dry_run(head: &Parts) -> Result<bool, Problem> {
     let query = Query::of(head.uri.query());
     query.only(&["dry_run"])?;

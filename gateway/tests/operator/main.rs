@@ -9,6 +9,7 @@ mod days;
 mod files;
 mod people;
 mod publishing;
+mod uploads;
 
 use serde_json::{Value, json};
 use support::client::{Answer, Client};

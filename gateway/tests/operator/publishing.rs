@@ -201,6 +201,17 @@ fn a_rule_that_cannot_stand_is_refused_with_pointers() {
         fields(&operator.put("/v1/periods/3?dry_run=yes", &period(60))),
         ["dry_run:not_allowed"]
     );
+    // Nor may one whose value was forgotten, or that stands behind too many others.
+    for query in ["dry_run", "dry_run="] {
+        let answer = operator.put(&format!("/v1/periods/3?{query}"), &period(60));
+        assert_eq!(fields(&answer), ["dry_run:required"], "{query}");
+    }
+    let query = "dry_run=false&".repeat(32) + "dry_run=true";
+    let answer = operator.put(&format!("/v1/periods/3?{query}"), &period(60));
+    assert_eq!(fields(&answer), ["query:too_many_entries"]);
+    let query = "&".repeat(32) + "dry_run=true";
+    let answer = operator.put(&format!("/v1/periods/3?{query}"), &period(60));
+    assert_eq!((answer.status, &answer.json["dry_run"]), (200, &json!(true)));
     for path in ["/v1/periods/0", "/v1/periods/65536", "/v1/periods/x", "/v1/categories/0"] {
         assert_eq!(operator.put(path, &period(60)).status, 404, "{path}");
     }

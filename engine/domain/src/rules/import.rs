@@ -9,7 +9,10 @@ use crate::state::State;
 use crate::state::staging::{self, Import};
 use crate::{Event, ImportKind, ImportRows, OperatorRefusal, SlotRow};
 
-use super::{IMPORT_CHUNK_ROWS_MAX, IMPORT_ROWS_MAX, SLOT_DAY_MAX, SLOT_DAY_MIN, refuse_operator};
+use super::{
+    IMPORT_CHUNK_ROWS_MAX, IMPORT_EVENT_BYTES_MAX, IMPORT_ROWS_MAX, SLOT_DAY_MAX, SLOT_DAY_MIN,
+    refuse_operator,
+};
 
 mod commit;
 
@@ -101,7 +104,12 @@ fn check_chunk(state: &State, import: u64, rows: &ImportRows) -> Result<(), Refu
     if kept + count > IMPORT_ROWS_MAX {
         return Err(((IMPORT_ROWS_MAX - kept) as u32, OperatorRefusal::TooManyRows));
     }
-    Ok(())
+    let mut bytes = under_way.bytes;
+    let beyond = staging::row_bytes(rows).position(|row| {
+        bytes += row;
+        bytes > IMPORT_EVENT_BYTES_MAX
+    });
+    beyond.map_or(Ok(()), |row| Err((row as u32, OperatorRefusal::TooManyRows)))
 }
 
 fn check_rows(state: &State, kind: &ImportKind, rows: &ImportRows) -> Result<(), Refusal> {

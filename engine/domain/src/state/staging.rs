@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::packing::{pack_whole, unpack_whole};
 use super::recorder::Recorder;
 use crate::changes::Section;
-use crate::{ImportKind, ImportRows, Millis};
+use crate::rules::{IMPORT_EVENT_BYTES_MAX, IMPORT_ROWS_MAX};
+use crate::{ImportKind, ImportRows, Millis, Site};
 
 /// What is known of an import beside its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,12 +31,15 @@ pub(crate) struct Import {
     pub(crate) head: Head,
     /// In order of arrival.
     pub(crate) chunks: Vec<ImportRows>,
+    /// The most that the rows kept so far take as events; follows from them, so it is in no record.
+    pub(crate) bytes: usize,
 }
 
 impl Import {
     /// Nothing staged yet.
     pub(crate) fn begin(import: u64, kind: ImportKind, at: Millis) -> Import {
-        Import { head: Head { import, kind, rows: 0, heard_at: at, chunks: 0 }, chunks: Vec::new() }
+        let head = Head { import, kind, rows: 0, heard_at: at, chunks: 0 };
+        Import { head, chunks: Vec::new(), bytes: 0 }
     }
 
     /// Keeps a chunk of `rows` rows.
@@ -43,6 +47,7 @@ impl Import {
         self.head.rows += rows;
         self.head.heard_at = at;
         self.head.chunks += 1;
+        self.bytes += row_bytes(&chunk).sum::<usize>();
         self.chunks.push(chunk);
     }
 }
@@ -127,7 +132,8 @@ impl Staging {
             rows = rows.checked_add(count(&chunk))?;
             chunks.push(chunk);
         }
-        (rows == head.rows).then(|| self.import = Some(Import { head, chunks }))
+        let bytes = chunks.iter().flat_map(row_bytes).sum();
+        (rows == head.rows).then(|| self.import = Some(Import { head, chunks, bytes }))
     }
 }
 
@@ -140,3 +146,27 @@ pub(crate) fn count(rows: &ImportRows) -> u32 {
     };
     u32::try_from(count).unwrap_or(u32::MAX)
 }
+
+/// The most that a row of each kind takes as an event, its share of the event's frame included and texts
+/// aside. A member may be a new person, who is announced too.
+const SITE_BYTES: usize = 32;
+const SLOT_BYTES: usize = 24;
+const MEMBER_BYTES: usize = 27;
+
+/// The most that each row of a chunk takes as an event.
+pub(crate) fn row_bytes(rows: &ImportRows) -> impl Iterator<Item = usize> {
+    let (sites, count, bytes) = match rows {
+        ImportRows::Sites(rows) => (rows.as_slice(), 0, 0),
+        ImportRows::Slots(rows) => (&[][..], rows.len(), SLOT_BYTES),
+        ImportRows::Members(rows) => (&[][..], rows.len(), MEMBER_BYTES),
+    };
+    let texts = |site: &Site| {
+        let texts = [&site.id, &site.name_zh, &site.name_en, &site.address, &site.kind];
+        SITE_BYTES + texts.iter().map(|text| text.len()).sum::<usize>()
+    };
+    sites.iter().map(texts).chain(std::iter::repeat_n(bytes, count))
+}
+
+// No import of slots or members is refused for its bytes: the bound on rows strikes first.
+const _: () = assert!(IMPORT_ROWS_MAX * MEMBER_BYTES <= IMPORT_EVENT_BYTES_MAX);
+const _: () = assert!(IMPORT_ROWS_MAX * SLOT_BYTES <= IMPORT_EVENT_BYTES_MAX);

@@ -47,6 +47,15 @@ impl Twin {
         if length(rows) > 8_192 {
             return refused(8_192, OperatorRefusal::TooManyRows);
         }
+        let kept: usize = under_way.chunks.iter().map(|chunk| weight(chunk, length(chunk))).sum();
+        let beyond = |row: &usize| kept + weight(rows, row + 1) > 28 * 1_024 * 1_024;
+        // Weighed anew row by row only where the whole chunk is too heavy: the twin is naive, not endless.
+        if length(rows) > 0
+            && beyond(&(length(rows) - 1))
+            && let Some(row) = (0..length(rows)).find(beyond)
+        {
+            return refused(row, OperatorRefusal::TooManyRows);
+        }
         let under_way = self.import.as_mut().unwrap();
         under_way.chunks.push(rows.clone());
         under_way.heard_at = now;
@@ -214,5 +223,23 @@ fn length(rows: &ImportRows) -> usize {
         ImportRows::Sites(rows) => rows.len(),
         ImportRows::Slots(rows) => rows.len(),
         ImportRows::Members(rows) => rows.len(),
+    }
+}
+
+/// What the first rows of a chunk count against the bound on an import's events.
+fn weight(rows: &ImportRows, first: usize) -> usize {
+    match rows {
+        ImportRows::Sites(rows) => rows[..first]
+            .iter()
+            .map(|site| {
+                32 + site.id.len()
+                    + site.name_zh.len()
+                    + site.name_en.len()
+                    + site.address.len()
+                    + site.kind.len()
+            })
+            .sum(),
+        ImportRows::Slots(_) => 24 * first,
+        ImportRows::Members(_) => 27 * first,
     }
 }

@@ -304,3 +304,87 @@ fn large_imports_come_in_events_of_bounded_size() {
     assert_eq!(batches, [512, 488]);
     desk.check();
 }
+
+/// Bytes of the events in a group of their own.
+fn bytes_of(events: &[Event]) -> usize {
+    let mut group = crate::codec::EventGroupWriter::new(crate::Sequence(1), crate::Millis(0));
+    group.command(crate::Origin(u64::MAX), events);
+    let mut bytes = Vec::new();
+    group.finish([0; 32], &mut bytes);
+    bytes.len()
+}
+
+fn long_site(number: usize) -> Site {
+    Site { address: "x".repeat(7_000), ..site(&format!("{number:07}")) }
+}
+
+#[test]
+fn an_import_takes_no_more_bytes_than_its_events_may() {
+    let mut desk = Desk::early();
+    desk.apply(begin(5, ImportKind::Sites));
+    let row = 7_000 + 7 + 32;
+    let fit = IMPORT_EVENT_BYTES_MAX / row;
+    let mut chunks = Vec::new();
+    for first in (0..fit).step_by(8) {
+        let rows = (first..fit.min(first + 8)).map(long_site).collect();
+        chunks.push(ImportRows::Sites(rows));
+        assert_eq!(desk.refusals(chunk_of(5, chunks[chunks.len() - 1].clone())), []);
+    }
+    // The first row that fits no more is named, and nothing of its chunk is kept.
+    let rows = ImportRows::Sites(vec![site("small"), long_site(fit), site("other")]);
+    assert_eq!(desk.refusals(chunk_of(5, rows)), [(1, OperatorRefusal::TooManyRows)]);
+    desk.check();
+    let rest = ImportRows::Sites(vec![site("small")]);
+    assert_eq!(desk.refusals(chunk_of(5, rest.clone())), []);
+    chunks.push(rest);
+    let events = desk.apply(commit_of(5, &chunks));
+    assert!(matches!(events.last(), Some(Event::ImportCommitted { .. })));
+    assert!(bytes_of(&events) <= IMPORT_EVENT_BYTES_MAX);
+}
+
+#[test]
+fn the_bytes_of_an_import_under_way_are_known_after_a_load() {
+    let mut desk = Desk::empty();
+    desk.apply(begin(5, ImportKind::Sites));
+    for first in [0, 8] {
+        let rows = (first..first + 8).map(long_site).collect();
+        desk.apply(chunk_of(5, ImportRows::Sites(rows)));
+    }
+    let mut changes = Vec::new();
+    desk.state.take_changes(&mut changes);
+    let mut loaded = State::new();
+    for change in crate::changes::ChangeReader::new(&changes) {
+        let change = change.unwrap();
+        loaded.load(change.section, change.index, change.bytes).unwrap();
+    }
+    loaded.finish_load().unwrap();
+    assert_eq!(loaded.staging.import.unwrap().bytes, 16 * (7_000 + 7 + 32));
+}
+
+#[test]
+fn no_row_takes_more_as_an_event_than_it_counts() {
+    let largest = SlotRow {
+        site: SiteNumber(0),
+        day: Day(SLOT_DAY_MAX),
+        start_minute: 1_439,
+        end_minute: 1_440,
+        vaccine: 0,
+        capacity: u32::MAX,
+    };
+    let sites = (0..1_024).map(long_site).collect();
+    let members = (0..8_192).map(numbered_key).collect();
+    let empty = bytes_of(&[Event::ImportCommitted { import: 1_000, rows: 8_192, added: 8_192 }]);
+    for (kind, rows) in [
+        (ImportKind::Sites, ImportRows::Sites(sites)),
+        (slots_kind(&["AZ"]), ImportRows::Slots(vec![largest; 8_192])),
+        (MEMBERS, ImportRows::Members(members)),
+    ] {
+        let mut desk = Desk::early();
+        desk.put_category(Some(ADULT), true);
+        let counted: usize = staging::row_bytes(&rows).sum();
+        let events = desk.import(kind, vec![rows]);
+        assert!(matches!(events.last(), Some(Event::ImportCommitted { .. })), "{events:?}");
+        let taken = bytes_of(&events) - empty;
+        assert!(taken <= counted, "{taken} > {counted}");
+    }
+}
