@@ -5,6 +5,7 @@
 
 mod checks;
 mod confirmations;
+mod descriptors;
 mod part;
 mod streams;
 
@@ -93,6 +94,8 @@ impl Process {
         vault: Option<Arc<Vault>>,
         cast: Cast,
     ) -> Result<Process, Trouble> {
+        // Before anything is opened; a gateway looks at the result again.
+        let _ = journal::raise_descriptor_limit();
         std::fs::create_dir_all(&settings.data_dir)
             .map_err(|error| format!("data_dir {}: {error}", settings.data_dir.display()))?;
         let board = Arc::new(Board::default());
@@ -210,6 +213,7 @@ impl Process {
 
     /// Ends all parts in order.
     pub(crate) fn stop(self) {
+        self.streams.wait_no_longer();
         if let Some(gateway) = self.gateway {
             gateway.drain();
             gateway.join();
@@ -263,7 +267,8 @@ fn start_gateway(
         groups_before: streams.groups_before(),
         ..attachments
     };
-    let config = settings.gateway_config();
+    let mut config = settings.gateway_config();
+    descriptors::fit(&mut config);
     let gateway = gateway::serve(config, streams.shared(), Arc::clone(vault), attachments)?;
     publisher.attach(gateway.reads());
     Ok(gateway)
