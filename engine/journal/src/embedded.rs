@@ -120,6 +120,7 @@ impl EmbeddedJournal {
             .map_err(|cause| io_error("creation of the folder", folder, &cause))?;
         let lock = take_lock(storage, folder)?;
         let id = identity::read_or_make(storage, folder)?;
+        identity::refuse_lost_streams(storage, folder)?;
         let block_bytes = choose_mode(storage, folder, config.write_mode)?;
         make_folders(storage, folder)?;
         let shared = Arc::new(Shared::new(

@@ -60,11 +60,11 @@ pub struct Progress {
 }
 
 impl RosterView {
-    /// Opens the view in this directory. One that belongs to another journal, or that has read more
-    /// than the journal holds, is begun anew.
+    /// Opens the view in this directory. One that belongs to another journal is begun anew.
     ///
     /// # Errors
-    /// When directory or journal cannot be read.
+    /// When directory or journal cannot be read, and when the journal's stream ends before what the view
+    /// has read of it: only durable groups are read, so some were lost, and the view may be the only copy.
     pub fn open(
         directory: &Path,
         journal: Arc<dyn Journal>,
@@ -78,12 +78,20 @@ impl RosterView {
         let mut store = Store::open(directory)?;
         let mut state = store.state()?;
         let fresh = state == State::default();
-        if !fresh && (state.journal != own || state.position > end.0) {
+        if !fresh && state.journal != own {
             tracing::warn!("the roster view does not belong to this journal and is begun anew");
             drop(store);
             Store::destroy(directory)?;
             store = Store::open(directory)?;
             state = State::default();
+        }
+        if state.position > end.0 {
+            return Err(RosterError(format!(
+                "the stream roster ends at position {}, but {} has read it up to position {}: people are lost from the journal. Restore the journal's stream roster from a copy; delete this folder to accept the loss",
+                end.0,
+                directory.display(),
+                state.position
+            )));
         }
         state.journal = own;
         let progress =
