@@ -7,6 +7,7 @@
 mod fold;
 pub mod plan;
 pub mod record;
+mod recovery;
 mod store;
 #[cfg(test)]
 mod tests;
