@@ -10,6 +10,7 @@ mod part;
 mod streams;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ pub(crate) struct Process {
     board: Arc<Board>,
     checks: Vec<ReadyCheck>,
     streams: Streams,
+    /// The contact books of the parts.
+    books: Vec<PathBuf>,
     engine: Option<Part>,
     notifier: Option<Part>,
     gateway: Option<GatewayHandle>,
@@ -120,6 +123,7 @@ impl Process {
             board,
             checks,
             streams,
+            books: books(settings, cast),
             engine: None,
             notifier: None,
             gateway: None,
@@ -194,6 +198,12 @@ impl Process {
     pub(crate) async fn fault(&self) -> Trouble {
         loop {
             tokio::time::sleep(POLL * 10).await;
+            if let Some(book) = self.books.iter().find(|book| vault::contacts::is_damaged(book)) {
+                return Trouble::Failed(format!(
+                    "the contact book {} is damaged: this process ends, and a new start fills another from the journal",
+                    book.display()
+                ));
+            }
             if self.streams.has_failed() {
                 let streams = self.streams.clone();
                 let asked = tokio::task::spawn_blocking(move || streams.restart_reason()).await;
@@ -224,6 +234,13 @@ impl Process {
         self.streams.close();
         drop(self.monitor);
     }
+}
+
+/// Where the parts keep contact data.
+fn books(settings: &Settings, cast: Cast) -> Vec<PathBuf> {
+    let gateway = cast.has_gateway().then(|| settings.gateway_config().data_dir);
+    let notifier = cast.has_notifier().then(|| settings.notifier_config().data_dir);
+    [gateway, notifier].into_iter().flatten().map(|folder| folder.join("contacts")).collect()
 }
 
 fn start_engine(settings: &Settings, streams: &Streams, board: &Board) -> Result<Part, Trouble> {

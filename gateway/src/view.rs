@@ -172,6 +172,9 @@ impl ViewHandle {
         if let Some(why) = &*self.halted.lock() {
             return Readiness::because(why.clone());
         }
+        if self.contacts.read().is_damaged() {
+            return Readiness::because("the contact book is damaged; a new start fills another");
+        }
         if let Some(why) = &*self.trouble.lock() {
             return Readiness::because(why.clone());
         }

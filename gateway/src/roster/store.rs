@@ -263,6 +263,8 @@ impl Store {
 
     fn failed(&self, error: &rocksdb::Error) -> RosterError {
         if error.kind() == ErrorKind::Corruption {
+            // For a process that ends before another store is filled.
+            rocks::mark(&self.path, error);
             return self.damaged(error.as_ref());
         }
         self.is_failing.store(true, Ordering::Release);
