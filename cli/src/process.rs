@@ -5,10 +5,12 @@
 
 mod checks;
 mod confirmations;
+mod descriptors;
 mod part;
 mod streams;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -77,6 +79,8 @@ pub(crate) struct Process {
     board: Arc<Board>,
     checks: Vec<ReadyCheck>,
     streams: Streams,
+    /// The contact books of the parts.
+    books: Vec<PathBuf>,
     engine: Option<Part>,
     notifier: Option<Part>,
     gateway: Option<GatewayHandle>,
@@ -93,6 +97,8 @@ impl Process {
         vault: Option<Arc<Vault>>,
         cast: Cast,
     ) -> Result<Process, Trouble> {
+        // Before anything is opened; a gateway looks at the result again.
+        let _ = journal::raise_descriptor_limit();
         std::fs::create_dir_all(&settings.data_dir)
             .map_err(|error| format!("data_dir {}: {error}", settings.data_dir.display()))?;
         let board = Arc::new(Board::default());
@@ -117,6 +123,7 @@ impl Process {
             board,
             checks,
             streams,
+            books: books(settings, cast),
             engine: None,
             notifier: None,
             gateway: None,
@@ -197,6 +204,12 @@ impl Process {
             if self.monitor.as_ref().is_some_and(Monitor::has_stopped) {
                 return Trouble::Failed("the operator's listener stopped".to_owned());
             }
+            if let Some(book) = self.books.iter().find(|book| vault::contacts::is_damaged(book)) {
+                return Trouble::Failed(format!(
+                    "the contact book {} is damaged: this process ends, and a new start fills another from the journal",
+                    book.display()
+                ));
+            }
             if self.streams.has_failed() {
                 let streams = self.streams.clone();
                 let asked = tokio::task::spawn_blocking(move || streams.restart_reason()).await;
@@ -216,6 +229,7 @@ impl Process {
 
     /// Ends all parts in order.
     pub(crate) fn stop(self) {
+        self.streams.wait_no_longer();
         if let Some(gateway) = self.gateway {
             gateway.drain();
             gateway.join();
@@ -226,6 +240,13 @@ impl Process {
         self.streams.close();
         drop(self.monitor);
     }
+}
+
+/// Where the parts keep contact data.
+fn books(settings: &Settings, cast: Cast) -> Vec<PathBuf> {
+    let gateway = cast.has_gateway().then(|| settings.gateway_config().data_dir);
+    let notifier = cast.has_notifier().then(|| settings.notifier_config().data_dir);
+    [gateway, notifier].into_iter().flatten().map(|folder| folder.join("contacts")).collect()
 }
 
 fn start_engine(settings: &Settings, streams: &Streams, board: &Board) -> Result<Part, Trouble> {
@@ -269,7 +290,8 @@ fn start_gateway(
         groups_before: streams.groups_before(),
         ..attachments
     };
-    let config = settings.gateway_config();
+    let mut config = settings.gateway_config();
+    descriptors::fit(&mut config);
     let gateway = gateway::serve(config, streams.shared(), Arc::clone(vault), attachments)?;
     publisher.attach(gateway.reads());
     Ok(gateway)

@@ -291,7 +291,7 @@ impl Output {
                 return Err(EngineError::EventsTooLarge { first, last, bytes, limit });
             }
             // Too much waits to be written: let it out, then once more. A failed write is final.
-            Err(_) if self.journal.health() == Health::Writable => {
+            Err(_) if matches!(self.journal.health(), Health::Writable | Health::Waiting(_)) => {
                 self.journal.sync(Stream::Events)?;
                 self.journal.append_behind(Stream::Events, bytes)?
             }

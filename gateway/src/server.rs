@@ -36,6 +36,9 @@ const BACKLOG: i32 = 4_096;
 /// Pause after the system refused a connection (no file descriptors left).
 const ACCEPT_PAUSE_MS: u64 = 50;
 
+/// Connections of a core that are told at a time that there is no room.
+const TURNED_AWAY_MAX: usize = 64;
+
 /// How often connections are looked through, in ticks.
 const PATIENCE_TICKS: u32 = 4;
 
@@ -111,6 +114,8 @@ struct Door {
     next: Cell<u64>,
     http: http1::Builder,
     draining: Cell<bool>,
+    /// Held by everyone who is being told that there is no room.
+    turned_away: Rc<()>,
 }
 
 impl Door {
@@ -133,6 +138,7 @@ impl Door {
             next: Cell::new(0),
             http,
             draining: Cell::new(false),
+            turned_away: Rc::new(()),
         })
     }
 
@@ -197,7 +203,15 @@ impl Door {
         if self.open.fetch_add(1, Ordering::AcqRel) >= open_max {
             self.open.fetch_sub(1, Ordering::AcqRel);
             self.core.counters.connections_refused.add(1);
-            tokio::task::spawn_local(turn_away(socket, self.core.retry_after_s()));
+            // Those who are told so hold a descriptor meanwhile: in a flood most are closed without a word.
+            let told = Rc::clone(&self.turned_away);
+            if Rc::strong_count(&told) <= TURNED_AWAY_MAX {
+                let words = turn_away(socket, self.core.retry_after_s());
+                tokio::task::spawn_local(async move {
+                    words.await;
+                    drop(told);
+                });
+            }
             return;
         }
         // Answers are whole when they are written; waiting for more would only delay them.

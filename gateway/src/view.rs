@@ -64,6 +64,8 @@ pub(crate) struct ViewHandle {
     progress: (AtomicU64, AtomicU64),
     /// Why the thread stopped, if it did.
     halted: Mutex<Option<String>>,
+    /// What the thread waits for, if anything: a disk that fails for a while.
+    trouble: Mutex<Option<String>>,
     /// True once the marker was seen: the view knows all that was admitted before this start.
     marked: AtomicBool,
     /// True once what the view knew then is announced, too.
@@ -87,6 +89,7 @@ impl ViewHandle {
             is_loading: AtomicBool::new(false),
             progress: (AtomicU64::new(0), AtomicU64::new(0)),
             halted: Mutex::new(None),
+            trouble: Mutex::new(None),
             marked: AtomicBool::new(false),
             caught_up: AtomicBool::new(false),
         }
@@ -169,6 +172,12 @@ impl ViewHandle {
         if let Some(why) = &*self.halted.lock() {
             return Readiness::because(why.clone());
         }
+        if self.contacts.read().is_damaged() {
+            return Readiness::because("the contact book is damaged; a new start fills another");
+        }
+        if let Some(why) = &*self.trouble.lock() {
+            return Readiness::because(why.clone());
+        }
         if !self.is_caught_up() {
             let mut readiness = Readiness::because(match self.is_loading.load(Ordering::Acquire) {
                 true => "reading the checkpoint of the view",
@@ -195,6 +204,17 @@ impl ViewHandle {
     fn set_progress(&self, done: u64, all: u64) {
         self.progress.0.store(done, Ordering::Relaxed);
         self.progress.1.store(all, Ordering::Relaxed);
+    }
+
+    /// The view waits for a disk, or no longer does.
+    fn wait_for(&self, what: Option<String>) {
+        let mut trouble = self.trouble.lock();
+        match (&*trouble, &what) {
+            (None, Some(why)) => tracing::error!(reason = %why, "the contacts of the view wait"),
+            (Some(_), None) => tracing::info!("the contacts of the view could be written"),
+            _ => {}
+        }
+        *trouble = what;
     }
 
     /// The view goes no further.

@@ -33,6 +33,7 @@ mod outbox;
 mod provider;
 pub mod publishing;
 mod reached;
+mod remembered;
 mod sending;
 mod status;
 mod text;

@@ -24,6 +24,7 @@ use crate::fold::{Draft, Fold, FoldError};
 use crate::provider::SmsProvider;
 use crate::publishing::{ConfirmationTopic, Publisher};
 use crate::reached::Reached;
+use crate::remembered::Remembered;
 use crate::sending::{Errand, Errands, Letters, pause};
 use crate::status::{NotifierPhase, NotifierStatus};
 use crate::text::{Texts, TextsError};
@@ -38,6 +39,7 @@ pub struct Notifier {
     journal: Arc<dyn Journal>,
     vault: Arc<Vault>,
     reached: Reached,
+    remembered: Remembered,
     provider: Box<dyn SmsProvider>,
     texts: Texts,
     publisher: Option<Publisher>,
@@ -94,6 +96,18 @@ pub enum NotifierError {
         /// In the events.
         events: String,
     },
+    /// The deliveries end before what this notifier wrote.
+    #[error(
+        "the stream deliveries ends at position {end}, but this notifier has written up to position {known}: what was sent is lost, and every text would be sent again. Restore the journal's stream deliveries from a copy; delete {file} to accept that texts are sent again"
+    )]
+    DeliveriesLost {
+        /// Where the stream ends.
+        end: u64,
+        /// How far it was known to reach.
+        known: u64,
+        /// Where that is remembered.
+        file: String,
+    },
     /// A record that the journal acknowledged cannot be read.
     #[error("deliveries: a record just written cannot be read back")]
     NotReadBack,
@@ -130,7 +144,7 @@ impl Notifier {
     /// Opens the book and gets ready. Nothing is read or sent before [`Notifier::run`].
     ///
     /// # Errors
-    /// When a setting cannot work, or the book is another journal's or cannot be opened.
+    /// When a setting cannot work, the book is another journal's or cannot be opened, or deliveries are lost.
     pub fn open(
         config: NotifierConfig,
         journal: Arc<dyn Journal>,
@@ -142,11 +156,20 @@ impl Notifier {
         let folder = config.data_dir.join(BOOK_FOLDER);
         let people_max = config.reached_people_max;
         let reached = Reached::open(&folder, journal.id(), Arc::clone(&vault), people_max)?;
+        let remembered = Remembered::open(&config.data_dir, journal.id()).map_err(|cause| {
+            NotifierError::Setting(format!("{}: {cause}", config.data_dir.display()))
+        })?;
+        match remembered.check(&*journal) {
+            // Asked again before anything is sent.
+            Err(NotifierError::Journal(JournalError::Unavailable { .. })) => {}
+            checked => checked?,
+        }
         Ok(Notifier {
             config,
             journal,
             vault,
             reached,
+            remembered,
             provider,
             texts: Texts::read()?,
             publisher: None,
@@ -220,6 +243,7 @@ impl Notifier {
 
     /// Reads the deliveries from their beginning, and opens the events at theirs.
     fn begin(&self) -> Result<Session, NotifierError> {
+        self.remembered.check(&*self.journal)?;
         let deliveries = Watch::open(&*self.journal)?;
         let events = self.journal.reader(Stream::Events, Position::START, Visibility::Durable)?;
         self.status.show(deliveries.ledger());
@@ -446,6 +470,7 @@ impl Notifier {
         let began_at = Instant::now();
         let appended = self.journal.append(Stream::Deliveries, &[&bytes])?;
         session.deliveries.read_to(&*self.journal, appended.next)?;
+        self.remembered.note(appended.next);
         if session.deliveries.ledger().is_owned_by(&self.instance) {
             session.held_at = began_at;
         }

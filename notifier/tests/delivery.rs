@@ -10,7 +10,8 @@ use std::sync::atomic::AtomicBool;
 use domain::{Event, Rejection};
 use journal::{EmbeddedConfig, EmbeddedJournal, Journal, Stream};
 use notifier::{
-    DeliveryRecord, DeliveryState, FileOutbox, NotifierConfig, NotifierError, NotifierPhase,
+    DeliveryRecord, DeliveryState, FileOutbox, Notifier, NotifierConfig, NotifierError,
+    NotifierPhase,
 };
 use vault::{Secrets, Vault};
 use world::*;
@@ -323,4 +324,39 @@ fn texts_are_the_same_however_many_people_are_kept_in_memory() {
         }
         assert_eq!(read_outbox(&folder.path().join("outbox")), world.owed(""));
     }
+}
+
+/// A stream that lost what was sent is not taken for one in which nothing was.
+#[test]
+fn deliveries_that_end_before_what_was_written_are_refused() {
+    let mut world = World::new(14);
+    world.live(20, 200);
+    let folder = tempfile::tempdir().unwrap();
+    let open = || -> Arc<dyn Journal> {
+        let opened =
+            EmbeddedJournal::open(&folder.path().join("journal"), EmbeddedConfig::default());
+        Arc::new(opened.unwrap())
+    };
+    let journal = open();
+    world.pour(&*journal);
+    run(&world, &journal, folder.path());
+    let sent = read_outbox(&folder.path().join("outbox"));
+    journal.close();
+    drop(journal);
+    let deliveries = folder.path().join("journal").join(Stream::Deliveries.name());
+    std::fs::remove_dir_all(&deliveries).unwrap();
+    std::fs::create_dir(&deliveries).unwrap();
+
+    let journal = open();
+    let outbox = || Box::new(FileOutbox::open(folder.path().join("outbox")).unwrap());
+    let config = || quick(&folder.path().join("notifier"));
+    let vault = || Arc::clone(&world.vault);
+    let refused = Notifier::open(config(), Arc::clone(&journal), vault(), outbox());
+    let said = refused.err().unwrap();
+    assert!(matches!(said, NotifierError::DeliveriesLost { end: 0, known: 1.., .. }), "{said}");
+    let NotifierError::DeliveriesLost { file, .. } = said else { return };
+    assert_eq!(read_outbox(&folder.path().join("outbox")), sent);
+    // Who accepts it says so.
+    std::fs::remove_file(file).unwrap();
+    Notifier::open(config(), journal, vault(), outbox()).unwrap();
 }

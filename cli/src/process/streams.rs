@@ -57,6 +57,13 @@ impl Streams {
         }
     }
 
+    /// What waits for room on the disk fails from now on: the parts end, and none may wait for ever.
+    pub(crate) fn wait_no_longer(&self) {
+        if let Streams::Embedded(journal) = self {
+            journal.wait_no_longer();
+        }
+    }
+
     /// Writes what was accepted, and takes no more.
     pub(crate) fn close(&self) {
         self.shared().close();
@@ -65,7 +72,7 @@ impl Streams {
     /// Whether writes are taken, and what an acknowledged one survives.
     pub(super) fn readiness(&self) -> Readiness {
         match self.shared().health() {
-            Health::Failed(why) => Readiness::because(why),
+            Health::Failed(why) | Health::Waiting(why) => Readiness::because(why),
             Health::Closed => Readiness::because("closed"),
             Health::Writable => Readiness { reason: self.remark(), ..Readiness::ready() },
         }
@@ -73,7 +80,7 @@ impl Streams {
 
     fn remark(&self) -> String {
         match self {
-            Streams::Embedded(_) => String::new(),
+            Streams::Embedded(journal) => journal.shortage().unwrap_or_default(),
             Streams::Kafka(journal) => match journal.durability() {
                 Durability::Replicated => "durability: replicated".to_owned(),
                 Durability::SingleBroker => {

@@ -11,9 +11,10 @@
 //! Does not replicate, does not trim, and knows nothing about what records mean.
 //!
 //! One thread per stream writes ([`writer`]); segments are made ahead of need by a short-lived thread;
-//! readers read on their own threads. The first failed call of a writer, or of the making of a segment,
-//! ends all writing until the next start, in every stream: they share a disk. A full disk is therefore
-//! noticed half a segment before the last byte is used.
+//! readers read on their own threads. The first failed call of a writer ends all writing until the next
+//! start, in every stream: they share a disk. A segment that cannot be made because descriptors or room are
+//! short is made again until it can be ([`stream`]): a full disk is noticed half a segment before the last
+//! byte is used, groups wait once they need the segment, and all goes on by itself.
 
 pub mod config;
 pub mod frame;
@@ -119,6 +120,7 @@ impl EmbeddedJournal {
             .map_err(|cause| io_error("creation of the folder", folder, &cause))?;
         let lock = take_lock(storage, folder)?;
         let id = identity::read_or_make(storage, folder)?;
+        identity::refuse_lost_streams(storage, folder)?;
         let block_bytes = choose_mode(storage, folder, config.write_mode)?;
         make_folders(storage, folder)?;
         let shared = Arc::new(Shared::new(
@@ -144,6 +146,17 @@ impl EmbeddedJournal {
     /// What groups are padded to.
     pub fn block_bytes(&self) -> usize {
         self.shared.block_bytes
+    }
+
+    /// What the making of segments is short of, if anything, whether or not groups wait for one already.
+    pub fn shortage(&self) -> Option<String> {
+        self.shared.shortage(StreamCore::short_of)
+    }
+
+    /// From now on a group that waits for room on the disk fails instead. For the end of a process, whose
+    /// parts would wait with it.
+    pub fn wait_no_longer(&self) {
+        self.shared.wait_no_longer();
     }
 
     /// Figures of a stream since the start.
@@ -349,6 +362,7 @@ impl Journal for EmbeddedJournal {
     }
 
     fn close(&self) {
+        self.shared.wait_no_longer();
         for core in &self.streams {
             core.begin_close();
         }

@@ -23,6 +23,10 @@
 //!    and later record settles with an error, [`Journal::health`] says why, and reads go on. What
 //!    became of the records in flight is unknown until the next start.
 //! 8. **Limits refuse, they do not block**: a full lane refuses with [`Refused::Full`].
+//!
+//! An implementation that needs room before it writes (the embedded one) may hold groups back while there is
+//! none: [`Health::Waiting`] says so, lanes refuse with [`Refused::Full`], calls that wait for durability
+//! wait, and all goes on by itself.
 
 pub mod away;
 pub mod conformance;
@@ -46,6 +50,7 @@ pub use embedded::{EmbeddedConfig, EmbeddedJournal, WriteMode};
 pub use kafka::{KafkaConfig, KafkaJournal};
 pub use memory::MemoryJournal;
 pub use outage::{once_there, unless_away};
+pub use system::raise_descriptor_limit;
 pub use turbulent::TurbulentJournal;
 
 /// The four streams of an installation.
@@ -286,6 +291,9 @@ pub trait Journal: Send + Sync {
 pub enum Health {
     /// They are.
     Writable,
+    /// Those under way wait for room that the system does not give now, lanes refuse, and all goes on by
+    /// itself once it does. The text names stream, call and cause.
+    Waiting(String),
     /// They are not until the next start; reads go on. The text names stream, call and cause.
     Failed(String),
     /// The journal was closed in order.

@@ -325,7 +325,7 @@ impl Inner {
     fn refusal(&self, state: &State) -> JournalError {
         JournalError::Closed(match &state.health {
             Health::Failed(text) => text.clone(),
-            Health::Closed | Health::Writable => "it was closed".to_owned(),
+            Health::Closed | Health::Writable | Health::Waiting(_) => "it was closed".to_owned(),
         })
     }
 

@@ -237,6 +237,22 @@ pub(crate) fn survive_file_size_limit() {
     }
 }
 
+/// Raises this process's limit of open files to the highest that it may set itself; returns what holds then.
+///
+/// # Errors
+/// The system's, when the limit cannot be read. One that cannot be raised stays as it is.
+pub fn raise_descriptor_limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel fills a live value of the size it expects.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let highest = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };
+    // SAFETY: the kernel reads a live value of the size it expects.
+    let raised = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const highest) } == 0;
+    Ok(if raised { highest.rlim_cur } else { limit.rlim_cur })
+}
+
 /// Lets the calling thread's timed waits end within a microsecond of their time instead of 50.
 /// A wish: a kernel that refuses only makes waits longer.
 pub(crate) fn sharpen_timers() {
@@ -289,6 +305,15 @@ mod tests {
         let mut read = [0; 9];
         std::os::unix::fs::FileExt::read_exact_at(&file, &mut read, 0).unwrap();
         assert_eq!(&read, b"\0\0\0\0abcde");
+    }
+
+    #[test]
+    fn the_limit_of_open_files_is_as_high_as_it_may_be() {
+        let limit = raise_descriptor_limit().unwrap();
+        let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        let told: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
+        assert_eq!(told, [limit.to_string(), limit.to_string()]);
     }
 
     #[test]

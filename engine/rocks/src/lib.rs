@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 
 use rocksdb::{DB, ErrorKind, Options};
 
+/// File in a store's folder that says that something in it was found damaged.
+const MARK: &str = "damaged";
+
 /// What a system says when a store is sound, for all that is known, and cannot be opened all the same.
 const SYSTEM_WORDS: [&str; 5] = [
     "No space left",
@@ -67,7 +70,14 @@ pub fn open_or_begin_anew(
     folder: &Path,
     open_it: impl Fn(&Path) -> Result<DB, rocksdb::Error>,
 ) -> Result<DB, OpenError> {
-    match open(folder, &open_it) {
+    let opened = match is_marked(folder) {
+        true => Err(match user_of(folder) {
+            Some(user) => OpenError::Locked(user),
+            None => OpenError::Damaged("that was found while it was read".to_owned()),
+        }),
+        false => open(folder, &open_it),
+    };
+    match opened {
         Err(OpenError::Damaged(why)) => {
             tracing::warn!(%why, path = %folder.display(), "a store is damaged; it is moved aside and filled again from the journal");
             set_aside(folder).map_err(|cause| OpenError::Failed(cause.to_string()))?;
@@ -75,6 +85,21 @@ pub fn open_or_begin_anew(
         }
         other => other,
     }
+}
+
+/// Notes that something in a store was found damaged, so that the next start begins another; `error` is what
+/// RocksDB said, and anything but damage is let pass.
+pub fn mark(folder: &Path, error: &rocksdb::Error) {
+    if error.kind() == ErrorKind::Corruption
+        && let Err(cause) = std::fs::write(folder.join(MARK), error.to_string())
+    {
+        tracing::error!(%error, %cause, path = %folder.display(), "a store is damaged, and that cannot be noted");
+    }
+}
+
+/// Whether damage was noted.
+pub fn is_marked(folder: &Path) -> bool {
+    folder.join(MARK).exists()
 }
 
 /// Moves a damaged store to `<folder>.damaged`, over what was moved there before.

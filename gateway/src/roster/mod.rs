@@ -8,6 +8,7 @@ mod fold;
 pub(crate) mod owner;
 pub mod plan;
 pub mod record;
+mod recovery;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -11,11 +11,12 @@
 //! What this module deliberately does not do: read the stream (`view`), know what a row means (`fold`).
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::PersonKey;
 use rocksdb::{
-    BlockBasedOptions, Cache, DB, DBCompressionType, Direction, IteratorMode, Options, WriteBatch,
-    WriteOptions,
+    BlockBasedOptions, Cache, DB, DBCompressionType, Direction, ErrorKind, IteratorMode, Options,
+    WriteBatch, WriteOptions,
 };
 use vault::SEALED_BIRTH_BYTES;
 
@@ -76,10 +77,28 @@ pub(super) struct Staged {
     pub(super) chunks: u32,
 }
 
+/// How a disk has failed since that was last asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Not at all.
+    None,
+    /// A call failed: another may not.
+    Failing,
+    /// What was read is not what was written.
+    Damaged,
+}
+
 /// The disk.
 pub(super) struct Store {
     db: DB,
     path: PathBuf,
+    /// A call failed.
+    is_failing: AtomicBool,
+    /// Something unreadable was met.
+    is_damaged: AtomicBool,
+    /// Writes fail as on a full disk.
+    #[cfg(test)]
+    pub(super) is_full: AtomicBool,
     /// Writes until the process is taken to have died; none after that are made.
     #[cfg(test)]
     pub(super) writes_left: std::sync::atomic::AtomicU32,
@@ -97,6 +116,10 @@ impl Store {
         let store = Store {
             db,
             path: directory.to_path_buf(),
+            is_failing: AtomicBool::new(false),
+            is_damaged: AtomicBool::new(false),
+            #[cfg(test)]
+            is_full: AtomicBool::new(false),
             #[cfg(test)]
             writes_left: std::sync::atomic::AtomicU32::new(u32::MAX),
         };
@@ -128,7 +151,7 @@ impl Store {
     /// The person to whom an ID number leads.
     pub(super) fn person_of(&self, id: &LookupHash) -> Result<Option<PersonKey>, RosterError> {
         let Some(bytes) = self.get(&key(ID_PREFIX, id))? else { return Ok(None) };
-        let bytes = bytes.try_into().map_err(|_| self.error("an ID row is unreadable"))?;
+        let bytes = bytes.try_into().map_err(|_| self.damaged("an ID row is unreadable"))?;
         Ok(Some(PersonKey(bytes)))
     }
 
@@ -141,15 +164,15 @@ impl Store {
         let mut entries = self.db.raw_iterator();
         entries.seek(key(ID_PREFIX, id));
         if entries.key().is_none_or(|found| found.first() != Some(&ID_PREFIX)) {
-            entries.status().map_err(|error| self.error(error.as_ref()))?;
+            entries.status().map_err(|error| self.failed(&error))?;
             entries.seek([ID_PREFIX]);
         }
-        entries.status().map_err(|error| self.error(error.as_ref()))?;
+        entries.status().map_err(|error| self.failed(&error))?;
         let Some((found, person)) = entries.item() else { return Ok(None) };
         match (found.strip_prefix(&[ID_PREFIX]).map(<LookupHash>::try_from), person.try_into()) {
             (None, _) => Ok(None),
             (Some(Ok(found)), Ok(person)) => Ok(Some((found, PersonKey(person)))),
-            _ => Err(self.error("an ID row is unreadable")),
+            _ => Err(self.damaged("an ID row is unreadable")),
         }
     }
 
@@ -158,7 +181,7 @@ impl Store {
             None => Ok(None),
             Some(bytes) => {
                 let person = Person::unpack(&bytes);
-                person.map(Some).map_err(|_| self.error("a person's row is unreadable"))
+                person.map(Some).map_err(|_| self.damaged("a person's row is unreadable"))
             }
         }
     }
@@ -173,7 +196,7 @@ impl Store {
         self.with_prefix(CORRECTION_PREFIX).map(|entry| {
             let (key, _) = entry?;
             let person =
-                key[1..].try_into().map_err(|_| self.error("a correction is unreadable"))?;
+                key[1..].try_into().map_err(|_| self.damaged("a correction is unreadable"))?;
             Ok(PersonKey(person))
         })
     }
@@ -184,16 +207,19 @@ impl Store {
     ) -> impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), RosterError>> + '_ {
         let from = [prefix];
         let entries = self.db.iterator(IteratorMode::From(&from, Direction::Forward));
-        entries.map(|entry| entry.map_err(|error| self.error(error.as_ref()))).take_while(
-            move |entry| entry.as_ref().map_or(true, |(key, _)| key.first() == Some(&prefix)),
-        )
+        entries.map(|entry| entry.map_err(|error| self.failed(&error))).take_while(move |entry| {
+            entry.as_ref().map_or(true, |(key, _)| key.first() == Some(&prefix))
+        })
     }
 
     /// Takes a batch: all of it, or after a crash none.
     pub(super) fn write(&self, batch: Batch) -> Result<(), RosterError> {
         #[cfg(test)]
         {
-            use std::sync::atomic::Ordering;
+            if self.is_full.load(Ordering::Relaxed) {
+                self.is_failing.store(true, Ordering::Release);
+                return Err(self.error("no space left"));
+            }
             let left = self.writes_left.load(Ordering::Relaxed);
             if left == 0 {
                 return Err(self.error("died"));
@@ -202,12 +228,12 @@ impl Store {
         }
         let mut options = WriteOptions::default();
         options.disable_wal(true);
-        self.db.write_opt(batch.0, &options).map_err(|error| self.error(error.as_ref()))
+        self.db.write_opt(batch.0, &options).map_err(|error| self.failed(&error))
     }
 
     /// Brings everything to disk, so that the next start has little to read again.
     pub(super) fn flush(&self) -> Result<(), RosterError> {
-        self.db.flush().map_err(|error| self.error(error.as_ref()))
+        self.db.flush().map_err(|error| self.failed(&error))
     }
 
     /// Everything that stands here.
@@ -217,7 +243,37 @@ impl Store {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, RosterError> {
-        self.db.get(key).map_err(|error| self.error(error.as_ref()))
+        self.db.get(key).map_err(|error| self.failed(&error))
+    }
+
+    /// How it has failed since this was last asked; damage stays.
+    pub(super) fn failure(&self) -> Failure {
+        let is_failing = self.is_failing.swap(false, Ordering::AcqRel);
+        match (self.is_damaged(), is_failing) {
+            (true, _) => Failure::Damaged,
+            (false, true) => Failure::Failing,
+            (false, false) => Failure::None,
+        }
+    }
+
+    /// Whether something unreadable was met.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::Acquire)
+    }
+
+    fn failed(&self, error: &rocksdb::Error) -> RosterError {
+        if error.kind() == ErrorKind::Corruption {
+            // For a process that ends before another store is filled.
+            rocks::mark(&self.path, error);
+            return self.damaged(error.as_ref());
+        }
+        self.is_failing.store(true, Ordering::Release);
+        self.error(error.as_ref())
+    }
+
+    fn damaged(&self, what: &str) -> RosterError {
+        self.is_damaged.store(true, Ordering::Release);
+        self.error(what)
     }
 
     fn error(&self, what: &str) -> RosterError {

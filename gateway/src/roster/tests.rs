@@ -23,6 +23,8 @@ use crate::import::roster::RosterLine;
 use crate::import::{Reason, RowError};
 
 mod interleaved;
+mod lost;
+mod recovers;
 
 /// Longest wait for a thread to get on; far beyond what it needs.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,11 +4,12 @@
 //! things up by keyed hash only. What this module deliberately does not do: write to any stream.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use domain::{Attested, Day, PersonKey};
 use journal::{Journal, Position, Stream, Visibility, once_there};
 use parking_lot::Mutex;
@@ -28,24 +29,28 @@ const LATEST_MAX: usize = 64;
 
 /// The people the authority knows, as far as the stream was read.
 pub struct RosterView {
-    store: Store,
-    vault: Arc<Vault>,
-    journal: Arc<dyn Journal>,
+    /// Nothing only while it is opened again.
+    pub(super) store: ArcSwapOption<Store>,
+    pub(super) directory: PathBuf,
+    pub(super) vault: Arc<Vault>,
+    pub(super) journal: Arc<dyn Journal>,
     /// Owned by the reading thread while it runs.
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     /// Committed imports. Moved only after all rows of an import are in the store: a look-up that
     /// reads the version first can give a newer date with an older version (a correction follows),
     /// never an older date with a newer version (nothing would).
-    version: AtomicU32,
+    pub(super) version: AtomicU32,
     /// The latest imports taken, with the version that each one made.
     latest: Mutex<VecDeque<(u64, u32)>>,
     /// Imports that were not taken.
     refused: AtomicU64,
     /// The import under way; 0 for none.
-    under_way: AtomicU64,
-    caught_up: AtomicBool,
-    halted: Mutex<Option<String>>,
-    progress: watch::Sender<Progress>,
+    pub(super) under_way: AtomicU64,
+    pub(super) caught_up: AtomicBool,
+    pub(super) halted: Mutex<Option<String>>,
+    /// What keeps the view from going on for now.
+    pub(super) trouble: Mutex<Option<String>>,
+    pub(super) progress: watch::Sender<Progress>,
 }
 
 /// How far the stream was read.
@@ -60,11 +65,11 @@ pub struct Progress {
 }
 
 impl RosterView {
-    /// Opens the view in this directory. One that belongs to another journal, or that has read more
-    /// than the journal holds, is begun anew.
+    /// Opens the view in this directory. One that belongs to another journal is begun anew.
     ///
     /// # Errors
-    /// When directory or journal cannot be read.
+    /// When directory or journal cannot be read, and when the journal's stream ends before what the view
+    /// has read of it: only durable groups are read, so some were lost, and the view may be the only copy.
     pub fn open(
         directory: &Path,
         journal: Arc<dyn Journal>,
@@ -78,18 +83,27 @@ impl RosterView {
         let mut store = Store::open(directory)?;
         let mut state = store.state()?;
         let fresh = state == State::default();
-        if !fresh && (state.journal != own || state.position > end.0) {
+        if !fresh && state.journal != own {
             tracing::warn!("the roster view does not belong to this journal and is begun anew");
             drop(store);
             Store::destroy(directory)?;
             store = Store::open(directory)?;
             state = State::default();
         }
+        if state.position > end.0 {
+            return Err(RosterError(format!(
+                "the stream roster ends at position {}, but {} has read it up to position {}: people are lost from the journal. Restore the journal's stream roster from a copy; delete this folder to accept the loss",
+                end.0,
+                directory.display(),
+                state.position
+            )));
+        }
         state.journal = own;
         let progress =
             Progress { position: Position(state.position), version: state.version, running: true };
         Ok(RosterView {
-            store,
+            store: ArcSwapOption::from_pointee(store),
+            directory: directory.to_path_buf(),
             vault,
             journal,
             version: AtomicU32::new(state.version),
@@ -99,17 +113,24 @@ impl RosterView {
             refused: AtomicU64::new(0),
             caught_up: AtomicBool::new(progress.position >= end),
             halted: Mutex::new(None),
+            trouble: Mutex::new(None),
             progress: watch::Sender::new(progress),
         })
     }
 
     /// Reads the stream until told to stop. Runs on a thread of its own.
     pub fn run(&self, stop: &AtomicBool) {
-        if let Err(why) = self.follow(stop) {
-            tracing::error!(reason = %why, "the roster view stopped");
-            *self.halted.lock() = Some(why.to_string());
+        while let Err(why) = self.follow(stop) {
+            if stop.load(Ordering::Acquire) {
+                break;
+            }
+            if let Err(why) = self.recover(why, stop) {
+                tracing::error!(reason = %why, "the roster view stopped");
+                *self.halted.lock() = Some(why.to_string());
+                break;
+            }
         }
-        if let Err(error) = self.store.flush() {
+        if let Err(error) = self.store().and_then(|store| store.flush()) {
             tracing::warn!(reason = %error, "the roster view could not be flushed");
         }
         self.progress.send_modify(|progress| progress.running = false);
@@ -120,13 +141,22 @@ impl RosterView {
         let stopped = || stop.load(Ordering::Acquire);
         let ask = || self.journal.durable_end(Stream::Roster);
         let Some(goal) = once_there(&stopped, ask).map_err(failed)? else { return Ok(()) };
+        let store = self.store()?;
+        if self.trouble.lock().is_some() {
+            // What could not be written can be now, or this says why not.
+            store.flush()?;
+            tracing::info!("the roster view goes on");
+            *self.trouble.lock() = None;
+        }
         let mut state = self.state.lock();
         let from = Position(state.position);
         let open = || self.journal.reader(Stream::Roster, from, Visibility::Durable);
         let Some(mut reader) = once_there(&stopped, open).map_err(failed)? else { return Ok(()) };
-        let fold =
-            Fold { store: &self.store, vault: &self.vault, portion_bytes_max: PORTION_BYTES_MAX };
+        let fold = Fold { store: &store, vault: &self.vault, portion_bytes_max: PORTION_BYTES_MAX };
         while !stop.load(Ordering::Acquire) {
+            if store.is_damaged() {
+                return Err(RosterError("a row cannot be read".to_owned()));
+            }
             if reader.position() >= goal && !self.caught_up.swap(true, Ordering::AcqRel) {
                 tracing::info!(version = state.version, "the roster view has caught up");
             }
@@ -135,7 +165,6 @@ impl RosterView {
             let happened = fold.group(&mut state, group.records.iter(), group.next.0)?;
             self.refused.fetch_add(u64::from(happened.refused), Ordering::Relaxed);
             if !happened.committed.is_empty() {
-                self.store.flush()?;
                 let mut latest = self.latest.lock();
                 latest.extend(&happened.committed);
                 while latest.len() > LATEST_MAX {
@@ -146,8 +175,17 @@ impl RosterView {
             self.under_way.store(state.staged.map_or(0, |staged| staged.import), Ordering::Release);
             let (position, version) = (group.next, state.version);
             self.progress.send_replace(Progress { position, version, running: true });
+            if !happened.committed.is_empty() {
+                store.flush()?;
+            }
         }
         Ok(())
+    }
+
+    /// The store.
+    pub(super) fn store(&self) -> Result<Arc<Store>, RosterError> {
+        let store = self.store.load_full();
+        store.ok_or_else(|| RosterError("it is being opened again".to_owned()))
     }
 
     /// The import that has begun and neither was committed nor voided, here or at another gateway.
@@ -181,7 +219,7 @@ impl RosterView {
     /// # Errors
     /// When the view cannot be read.
     pub fn person_of(&self, id_number: &LookupHash) -> Result<Option<PersonKey>, RosterError> {
-        self.store.person_of(id_number)
+        self.store()?.person_of(id_number)
     }
 
     /// People whose birth date changed by a committed import and of whom the engine was not told yet,
@@ -190,7 +228,8 @@ impl RosterView {
     /// # Errors
     /// When the view cannot be read.
     pub fn corrections(&self) -> impl Iterator<Item = Result<(PersonKey, Day), RosterError>> + '_ {
-        self.store.corrections().filter_map(|person| {
+        let people = self.store().map(|store| store.corrections().collect::<Vec<_>>());
+        people.unwrap_or_else(|error| vec![Err(error)]).into_iter().filter_map(|person| {
             let person = match person {
                 Ok(person) => person,
                 Err(error) => return Some(Err(error)),
@@ -205,7 +244,7 @@ impl RosterView {
     }
 
     fn born_on(&self, person: &PersonKey) -> Result<Option<Day>, RosterError> {
-        let Some(row) = self.store.person(person)? else { return Ok(None) };
+        let Some(row) = self.store()?.person(person)? else { return Ok(None) };
         let days = self.vault.open_birth(&person.0, &row.born_on);
         days.map(|days| Some(Day(days))).map_err(|error| RosterError(error.to_string()))
     }
@@ -214,8 +253,9 @@ impl RosterView {
 impl Roster for RosterView {
     fn credentials(&self, id_number: &LookupHash) -> Result<Option<Credentials>, RosterError> {
         // For an unknown number its neighbour is read instead: the same work, whoever asks.
-        let Some((found, person)) = self.store.nearest(id_number)? else { return Ok(None) };
-        let row = self.store.person(&person)?;
+        let store = self.store()?;
+        let Some((found, person)) = store.nearest(id_number)? else { return Ok(None) };
+        let row = store.person(&person)?;
         let is_it = bool::from(found.ct_eq(id_number));
         Ok(row.filter(|_| is_it).map(|row| Credentials {
             person,
@@ -233,6 +273,12 @@ impl Roster for RosterView {
     fn ready(&self) -> Result<(), String> {
         if let Some(why) = &*self.halted.lock() {
             return Err(why.clone());
+        }
+        if let Some(why) = &*self.trouble.lock() {
+            return Err(why.clone());
+        }
+        if self.store.load().as_ref().is_some_and(|store| store.is_damaged()) {
+            return Err("its store is damaged; it is filled again from the journal".to_owned());
         }
         match self.caught_up.load(Ordering::Acquire) {
             true => Ok(()),

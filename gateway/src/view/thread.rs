@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::codec::{CommandEvents, EventGroup};
 use domain::view::View;
 use domain::{Anchor, Event, KeyHash, Millis, Origin, Sequence};
 use journal::{Group, Position, Stream, once_there};
+use vault::contacts::BookError;
 
 use super::answer::{KeyedAnswer, answer};
 use super::checkpoint::{Schedule, Writer};
@@ -24,6 +25,12 @@ const POLL_MS: u64 = 100;
 
 /// Contacts given to the disk book at once while catching up.
 const CONTACTS_MAX: usize = 1_024;
+
+/// Contacts that wait in memory for a disk book that fails; with more, the view waits as well.
+const CONTACTS_WAITING_MAX: usize = 65_536;
+
+/// Pause before a disk book that failed is tried again.
+const BOOK_PAUSE_MS: u64 = 500;
 
 /// The state of the reading thread.
 pub(super) struct ViewThread<'a> {
@@ -48,6 +55,8 @@ pub(super) struct ViewThread<'a> {
     contacts: Vec<(u32, Vec<u8>)>,
     /// The disk book has everything up to here.
     contacts_watermark: u64,
+    /// The disk book failed, and is tried again then.
+    pause: Option<Instant>,
 }
 
 impl<'a> ViewThread<'a> {
@@ -74,6 +83,7 @@ impl<'a> ViewThread<'a> {
             answered: Vec::new(),
             contacts: Vec::new(),
             contacts_watermark,
+            pause: None,
         })
     }
 
@@ -86,7 +96,9 @@ impl<'a> ViewThread<'a> {
             let polled = self.events.poll(Duration::from_millis(POLL_MS));
             match polled.map_err(|error| error.to_string())? {
                 Some(group) => self.group(&group)?,
-                None => self.store_contacts(self.events.watermark().last(), false)?,
+                None => {
+                    self.store_contacts(self.events.watermark().last(), false)?;
+                }
             }
             if !self.context.view.is_marked() {
                 self.context.view.set_progress(self.events.position().0, end.0);
@@ -312,21 +324,38 @@ impl<'a> ViewThread<'a> {
     }
 
     /// Gives the gathered contacts to the disk book, which then has everything through `last`; without
-    /// any, only where the book must say so.
-    fn store_contacts(&mut self, last: Sequence, also_none: bool) -> Result<(), String> {
+    /// any, only where the book must say so. True when the book has them: one that fails is tried again
+    /// after a pause, and contacts gather meanwhile.
+    fn store_contacts(&mut self, last: Sequence, also_none: bool) -> Result<bool, String> {
         let is_news = !self.contacts.is_empty() || also_none;
         if !is_news || last.0 <= self.contacts_watermark {
-            return Ok(());
+            return Ok(true);
+        }
+        while self.pause.is_some_and(|until| until > Instant::now()) {
+            if self.contacts.len() < CONTACTS_WAITING_MAX || self.stop.load(Ordering::Acquire) {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(POLL_MS));
         }
         let rows: Vec<(u32, &[u8])> =
             self.contacts.iter().map(|(person, sealed)| (*person, sealed.as_slice())).collect();
         // This thread alone writes the book; others may read it meanwhile.
-        let book = self.context.view.contacts.read();
-        book.put_batch(last.0, &rows).map_err(|error| error.to_string())?;
-        drop(book);
+        let view = &self.context.view;
+        let written = view.contacts.read().put_batch(last.0, &rows);
+        match written {
+            Ok(()) => {}
+            Err(error @ BookError::Store { .. }) => {
+                view.wait_for(Some(format!("{error}; it is tried again")));
+                self.pause = Some(Instant::now() + Duration::from_millis(BOOK_PAUSE_MS));
+                return Ok(false);
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+        view.wait_for(None);
+        self.pause = None;
         self.contacts.clear();
         self.contacts_watermark = last.0;
-        Ok(())
+        Ok(true)
     }
 
     /// True when enough is new, and sound, to be worth a checkpoint.
@@ -341,7 +370,9 @@ impl<'a> ViewThread<'a> {
     /// that the view knows of.
     fn checkpoint(&mut self) -> Result<(), String> {
         let Some((position, anchor)) = self.last else { return Ok(()) };
-        self.store_contacts(anchor.last, true)?;
+        if !self.store_contacts(anchor.last, true)? {
+            return Ok(());
+        }
         remember(&mut self.hints, Hint { sequence: anchor.last, position });
         let journal = self.context.journal.id();
         let note = Note { journal, anchor, hints: self.hints.clone() }.encode();

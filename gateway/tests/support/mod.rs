@@ -217,7 +217,7 @@ fn journal_check(journal: &Arc<dyn Journal>) -> ReadyCheck {
     let journal = Arc::clone(journal);
     let check = move || match journal.health() {
         Health::Writable => Readiness::ready(),
-        Health::Failed(why) => Readiness::because(why),
+        Health::Failed(why) | Health::Waiting(why) => Readiness::because(why),
         Health::Closed => Readiness::because("closed"),
     };
     ReadyCheck { name: "journal", check: Arc::new(check) }

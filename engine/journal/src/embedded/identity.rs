@@ -77,17 +77,48 @@ fn parse(bytes: &[u8], path: &Path) -> Result<JournalId, JournalError> {
 /// A folder with segments but without a name lost it.
 fn refuse_orphans(storage: &dyn Storage, folder: &Path, path: &Path) -> Result<(), JournalError> {
     for stream in Stream::ALL {
-        let below = folder.join(stream.name());
-        let names = match storage.list(&below) {
-            Ok(names) => names,
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => continue,
-            Err(cause) => return Err(io_error("list", &below, &cause)),
-        };
-        if names.iter().any(|name| start_of(name).is_some()) {
+        if holds_groups(storage, folder, stream)? == Some(true) {
             return Err(damaged(path, "the file is missing, but the journal's groups are here"));
         }
     }
     Ok(())
+}
+
+/// Refuses a journal of which one stream's folder is missing while another one holds groups: the folders are
+/// made durable, all of them, before the first group is written.
+pub(super) fn refuse_lost_streams(
+    storage: &dyn Storage,
+    folder: &Path,
+) -> Result<(), JournalError> {
+    let (mut lost, mut any_groups) = (None, false);
+    for stream in Stream::ALL {
+        match holds_groups(storage, folder, stream)? {
+            Some(holds) => any_groups |= holds,
+            None => lost = lost.or(Some(stream)),
+        }
+    }
+    match lost {
+        Some(stream) if any_groups => Err(JournalError::Damaged {
+            stream: stream.name(),
+            place: format!("folder {}", folder.join(stream.name()).display()),
+            what: "the folder is missing, but groups of other streams are here; an empty folder in its place says that all of it is given up".to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a stream's folder holds segments; `None` when there is no such folder.
+fn holds_groups(
+    storage: &dyn Storage,
+    folder: &Path,
+    stream: Stream,
+) -> Result<Option<bool>, JournalError> {
+    let below = folder.join(stream.name());
+    match storage.list(&below) {
+        Ok(names) => Ok(Some(names.iter().any(|name| start_of(name).is_some()))),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(io_error("list", &below, &cause)),
+    }
 }
 
 fn make(storage: &dyn Storage, folder: &Path, path: &Path) -> Result<JournalId, JournalError> {
@@ -141,6 +172,23 @@ mod tests {
             read_or_make(&storage, Path::new("/journal")).unwrap_err();
             storage.flip(path, offset, 0x40);
         }
+    }
+
+    #[test]
+    fn a_stream_lost_beside_others_is_not_made_anew() {
+        let storage = storage();
+        let folder = Path::new("/journal");
+        storage.create_dir(Path::new("/journal/commands")).unwrap();
+        // A first start that did not get further.
+        refuse_lost_streams(&storage, folder).unwrap();
+        let segment = Path::new("/journal/commands/00000000000000000000.segment");
+        storage.open(segment, Access::create(false)).unwrap();
+        for stream in [Stream::Events, Stream::Roster, Stream::Deliveries] {
+            let said = refuse_lost_streams(&storage, folder).unwrap_err().to_string();
+            assert!(said.contains(stream.name()) && said.contains("Restore"), "{said}");
+            storage.create_dir(&folder.join(stream.name())).unwrap();
+        }
+        refuse_lost_streams(&storage, folder).unwrap();
     }
 
     #[test]

@@ -162,7 +162,8 @@ impl Lane for EmbeddedLane {
             return Err(Refused::Closed);
         }
         let bytes = waiting.bytes() + 4 + record.len();
-        if bytes > config.lane_bytes_max as usize {
+        // While groups wait for room on the disk, what comes later would wait longer still.
+        if bytes > config.lane_bytes_max as usize || self.core.is_held() {
             return Err(Refused::Full);
         }
         let gather_bytes_max = config.gather_bytes_max as usize;

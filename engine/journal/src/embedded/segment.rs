@@ -103,36 +103,85 @@ pub(super) struct Maker<'a> {
     pub(super) is_urgent: &'a AtomicBool,
 }
 
+/// Why a segment could not be made.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The system has too little of something now. Nothing is left behind that counts; another attempt may
+    /// be made.
+    Short(JournalError),
+    /// Another attempt proves nothing.
+    Final(JournalError),
+}
+
+/// What the system says when it has no more descriptors, room or memory, or its owner allows no more.
+const SHORTAGES: [i32; 6] =
+    [libc::EMFILE, libc::ENFILE, libc::ENOSPC, libc::EDQUOT, libc::EFBIG, libc::ENOMEM];
+
+/// Sorts a failed call on a file that holds no group.
+pub(super) fn trouble(call: &'static str, path: &Path, cause: &io::Error) -> Trouble {
+    let error = io_error(call, path, cause);
+    match cause.raw_os_error() {
+        Some(code) if SHORTAGES.contains(&code) => Trouble::Short(error),
+        _ => Trouble::Final(error),
+    }
+}
+
 impl Maker<'_> {
-    /// Makes the segment that starts at `start`; it is durable, name included, when this returns.
-    pub(super) fn make(&self, start: u64, file_bytes: u64) -> Result<Segment, JournalError> {
+    /// Makes the segment that starts at `start`, under its name; [`Maker::make_name_durable`] comes next.
+    /// What an earlier attempt left is removed, and so is what this one leaves: a file whose write or sync
+    /// failed is never used.
+    pub(super) fn make(&self, start: u64, file_bytes: u64) -> Result<Segment, Trouble> {
         let path = path_of(self.folder, start);
         let unfinished = path.with_extension(PREPARING_SUFFIX.trim_start_matches('.'));
         let segment = Segment { start, capacity: file_bytes - SEGMENT_HEADER_BYTES, path };
-        self.fill(&unfinished, &segment)?;
-        self.storage
-            .rename(&unfinished, &segment.path)
-            .map_err(|cause| io_error("rename", &unfinished, &cause))?;
-        self.storage
-            .sync_dir(self.folder)
-            .map_err(|cause| io_error("sync of the folder", self.folder, &cause))?;
-        Ok(segment)
+        self.remove(&unfinished)?;
+        let made = self.fill(&unfinished, &segment).and_then(|()| {
+            let renamed = self.storage.rename(&unfinished, &segment.path);
+            renamed.map_err(|cause| trouble("rename", &unfinished, &cause))
+        });
+        if let Err(Trouble::Short(_)) = &made {
+            // Others need the room; what stays is removed before the next attempt.
+            let _ = self.storage.remove(&unfinished);
+        }
+        made.map(|()| segment)
     }
 
-    fn fill(&self, path: &Path, segment: &Segment) -> Result<(), JournalError> {
+    /// Makes the names in the folder durable. Without a descriptor the folder was not even opened; any other
+    /// failure may have lost the name for good.
+    pub(super) fn make_name_durable(&self) -> Result<(), Trouble> {
+        let synced = self.storage.sync_dir(self.folder);
+        synced.map_err(|cause| {
+            let error = io_error("sync of the folder", self.folder, &cause);
+            match cause.raw_os_error() {
+                Some(libc::EMFILE | libc::ENFILE) => Trouble::Short(error),
+                _ => Trouble::Final(error),
+            }
+        })
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), Trouble> {
+        match self.storage.remove(path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                Err(trouble("removal", path, &cause))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn fill(&self, path: &Path, segment: &Segment) -> Result<(), Trouble> {
         let file = self
             .storage
             .open(path, Access::create(self.is_direct))
-            .map_err(|cause| io_error("creation", path, &cause))?;
+            .map_err(|cause| trouble("creation", path, &cause))?;
         file.reserve(segment.file_bytes())
-            .map_err(|cause| io_error("reservation of space", path, &cause))?;
+            .map_err(|cause| trouble("reservation of space", path, &cause))?;
         self.write_zeros(&*file, segment.file_bytes())
             .and_then(|()| {
                 let header = header_bytes(segment, self.journal, self.stream);
                 write_all_at(&*file, &[&header], 0)
             })
-            .map_err(|cause| io_error("write", path, &cause))?;
-        file.sync_data().map_err(|cause| io_error("sync", path, &cause))
+            .map_err(|cause| trouble("write", path, &cause))?;
+        file.sync_data().map_err(|cause| trouble("sync", path, &cause))
     }
 
     fn write_zeros(&self, file: &dyn StorageFile, file_bytes: u64) -> io::Result<()> {
@@ -298,7 +347,7 @@ mod tests {
             is_direct: true,
             is_urgent: &AtomicBool::new(true),
         };
-        maker.make(start, 64 << 10).unwrap()
+        maker.make(start, 64 << 10).unwrap_or_else(|trouble| panic!("{trouble:?}"))
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What the threads of one stream share, and what the streams of one journal share.
 //!
 //! Does: health, lanes, the tail with its two conditions, the segments known, the making of segments
-//! ahead of need. Does not write groups ([`super::writer`]) or read them ([`super::reader`]).
+//! ahead of need (`ahead`). Does not write groups ([`super::writer`]) or read them ([`super::reader`]).
 
+mod ahead;
 mod figures;
 
 use std::collections::BTreeMap;
@@ -16,12 +17,13 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::config::{Clock, EmbeddedConfig};
 use super::frame::Draft;
 use super::lane::LaneShared;
-use super::segment::{Maker, Segment, read_segment};
+use super::segment::{Segment, read_segment};
 use super::tail::{Kind, Tail};
 use super::writer;
 use crate::bell::Bell;
-use crate::storage::{Access, Storage, StorageFile, io_error};
+use crate::storage::{Access, Storage, io_error};
 use crate::{Appended, Health, JournalError, JournalId, Position, Stream};
+use ahead::Ahead;
 pub(super) use figures::Counters;
 pub use figures::StreamFigures;
 
@@ -43,6 +45,8 @@ pub(super) struct Shared {
     health: Mutex<Health>,
     /// A write failed: read on every path that would acknowledge.
     has_failed: AtomicBool,
+    /// What cannot be had now is not waited for any longer.
+    is_ending: AtomicBool,
     /// For waking everybody after a failure.
     streams: Mutex<Vec<Weak<StreamCore>>>,
 }
@@ -65,13 +69,42 @@ impl Shared {
             block_bytes: block_bytes.unwrap_or(super::frame::FRAME_BLOCK_BYTES),
             health: Mutex::new(Health::Writable),
             has_failed: AtomicBool::new(false),
+            is_ending: AtomicBool::new(false),
             streams: Mutex::default(),
         }
     }
 
     /// Whether writes are taken.
     pub(super) fn health(&self) -> Health {
-        self.health.lock().clone()
+        let health = self.health.lock().clone();
+        match self.shortage(StreamCore::held) {
+            Some(why) if health == Health::Writable => Health::Waiting(why),
+            _ => health,
+        }
+    }
+
+    /// What `look` finds in the first stream where it finds something.
+    pub(super) fn shortage(&self, look: impl Fn(&StreamCore) -> Option<String>) -> Option<String> {
+        self.cores().iter().find_map(|core| {
+            let why = look(core)?;
+            Some(format!("stream {}: {why}", core.stream.name()))
+        })
+    }
+
+    /// All streams. The list is not held meanwhile: who wakes them takes their locks.
+    fn cores(&self) -> Vec<Arc<StreamCore>> {
+        self.streams.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// From now on a group that waits for room fails instead: the process ends, and nobody may hold it up.
+    pub(super) fn wait_no_longer(&self) {
+        self.is_ending.store(true, Ordering::SeqCst);
+        self.cores().iter().for_each(|core| core.ahead.look_again());
+    }
+
+    /// Whether nothing is waited for any more.
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::SeqCst)
     }
 
     /// Whether a write failed.
@@ -94,8 +127,9 @@ impl Shared {
             *health = Health::Failed(text);
             self.has_failed.store(true, Ordering::SeqCst);
         }
-        for core in self.streams.lock().iter().filter_map(Weak::upgrade) {
+        for core in self.cores() {
             core.wake_everybody();
+            core.ahead.look_again();
         }
     }
 
@@ -109,9 +143,9 @@ impl Shared {
 
     /// Why no writes are taken.
     pub(super) fn refusal(&self) -> JournalError {
-        JournalError::Closed(match self.health() {
+        JournalError::Closed(match self.health.lock().clone() {
             Health::Failed(text) => text,
-            Health::Closed | Health::Writable => "it was closed".to_owned(),
+            Health::Closed | Health::Writable | Health::Waiting(_) => "it was closed".to_owned(),
         })
     }
 }
@@ -138,30 +172,12 @@ pub(super) struct StreamCore {
     lanes_version: AtomicU64,
     /// Segments on disk by start position.
     segments: Mutex<BTreeMap<u64, Arc<Segment>>>,
-    /// The segment being made.
-    ahead: Mutex<Ahead>,
-    /// A change of `ahead`.
-    ahead_changed: Condvar,
-    /// Somebody waits for the segment being made.
-    is_urgent: AtomicBool,
+    /// The segment after the current one.
+    ahead: Ahead,
     /// The writer, once something is to be written.
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// The thread that makes a segment.
-    maker: Mutex<Option<JoinHandle<()>>>,
     /// Figures.
     pub(super) counters: Counters,
-}
-
-/// The segment after the current one.
-enum Ahead {
-    /// Not asked for.
-    Nothing,
-    /// Being made.
-    Making,
-    /// Ready for groups.
-    Ready(Arc<Segment>, Box<dyn StorageFile>),
-    /// Could not be made.
-    Failed(JournalError),
 }
 
 impl StreamCore {
@@ -184,11 +200,8 @@ impl StreamCore {
             lanes: Mutex::default(),
             lanes_version: AtomicU64::new(0),
             segments: Mutex::new(segments),
-            ahead: Mutex::new(Ahead::Nothing),
-            ahead_changed: Condvar::new(),
-            is_urgent: AtomicBool::new(false),
+            ahead: Ahead::default(),
             thread: Mutex::default(),
-            maker: Mutex::default(),
             counters: Counters::default(),
         });
         shared.streams.lock().push(Arc::downgrade(&core));
@@ -347,10 +360,7 @@ impl StreamCore {
             let _ = thread.join();
         }
         self.lanes.lock().clear();
-        self.is_urgent.store(true, Ordering::Release);
-        if let Some(maker) = self.maker.lock().take() {
-            let _ = maker.join();
-        }
+        self.finish_making();
         self.wake_everybody();
     }
 
@@ -392,102 +402,6 @@ impl StreamCore {
             read_segment(&*file, &segment.path, segment.start, *id, self.stream)?;
         }
         Ok(())
-    }
-
-    /// Has the segment made that starts at `start`, in the background, if it is not there or asked for.
-    pub(super) fn prepare(self: &Arc<Self>, start: u64, file_bytes: u64) {
-        let mut ahead = self.ahead.lock();
-        if !matches!(*ahead, Ahead::Nothing) || self.segments.lock().contains_key(&start) {
-            return;
-        }
-        *ahead = Ahead::Making;
-        drop(ahead);
-        let core = Arc::clone(self);
-        let spawned = std::thread::Builder::new()
-            .name("journal-segment".to_owned())
-            .spawn(move || core.make_ahead(start, file_bytes));
-        match spawned {
-            Ok(handle) => *self.maker.lock() = Some(handle),
-            Err(cause) => {
-                let error = io_error("start of a thread", &self.folder, &cause);
-                self.set_ahead(Ahead::Failed(error));
-            }
-        }
-    }
-
-    fn make_ahead(self: Arc<Self>, start: u64, file_bytes: u64) {
-        let attempt = std::panic::AssertUnwindSafe(|| self.make(start, file_bytes));
-        let made = std::panic::catch_unwind(attempt)
-            .unwrap_or_else(|_| Err(JournalError::Closed("making a segment panicked".to_owned())));
-        if let Err(error) = &made {
-            self.shared.fail(self.stream, error);
-        }
-        self.set_ahead(match made {
-            Ok((segment, file)) => Ahead::Ready(segment, file),
-            Err(error) => Ahead::Failed(error),
-        });
-    }
-
-    fn set_ahead(&self, ahead: Ahead) {
-        *self.ahead.lock() = ahead;
-        self.ahead_changed.notify_all();
-    }
-
-    fn make(
-        &self,
-        start: u64,
-        file_bytes: u64,
-    ) -> Result<(Arc<Segment>, Box<dyn StorageFile>), JournalError> {
-        let maker = Maker {
-            storage: &*self.shared.storage,
-            folder: &self.folder,
-            journal: self.shared.id,
-            stream: self.stream,
-            is_direct: self.shared.is_direct,
-            is_urgent: &self.is_urgent,
-        };
-        let segment = maker.make(start, file_bytes)?;
-        let file = self.open_for_groups(&segment)?;
-        Ok((Arc::new(segment), file))
-    }
-
-    fn open_for_groups(&self, segment: &Segment) -> Result<Box<dyn StorageFile>, JournalError> {
-        let access =
-            if self.shared.is_direct { Access::write_durably() } else { Access::write(false) };
-        let opened = self.shared.storage.open(&segment.path, access);
-        opened.map_err(|cause| io_error("open", &segment.path, &cause))
-    }
-
-    /// The segment that starts or continues at `position` with its file, made now if need be.
-    pub(super) fn segment_for_groups(
-        self: &Arc<Self>,
-        position: u64,
-        segment_end: u64,
-    ) -> Result<(Arc<Segment>, Box<dyn StorageFile>), JournalError> {
-        if let Some(segment) = self.segment_at(position) {
-            let file = self.open_for_groups(&segment)?;
-            return Ok((segment, file));
-        }
-        let file_bytes = segment_end - position + super::segment::SEGMENT_HEADER_BYTES;
-        self.prepare(position, file_bytes);
-        let mut ahead = self.ahead.lock();
-        if matches!(*ahead, Ahead::Making) {
-            self.is_urgent.store(true, Ordering::Release);
-            self.counters.segment_waits.fetch_add(1, Ordering::Relaxed);
-            while matches!(*ahead, Ahead::Making) {
-                self.ahead_changed.wait(&mut ahead);
-            }
-            self.is_urgent.store(false, Ordering::Release);
-        }
-        match std::mem::replace(&mut *ahead, Ahead::Nothing) {
-            Ahead::Ready(segment, file) => {
-                let mut segments = self.segments.lock();
-                segments.insert(segment.start, Arc::clone(&segment));
-                Ok((segment, file))
-            }
-            Ahead::Failed(error) => Err(error),
-            Ahead::Nothing | Ahead::Making => Err(self.shared.refusal()),
-        }
     }
 }
 

@@ -100,7 +100,7 @@ impl Shared {
     pub(super) fn refusal(&self) -> JournalError {
         JournalError::Closed(match self.health() {
             Health::Failed(text) => text,
-            Health::Closed | Health::Writable => "it was closed".to_owned(),
+            Health::Closed | Health::Writable | Health::Waiting(_) => "it was closed".to_owned(),
         })
     }
 }

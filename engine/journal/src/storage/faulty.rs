@@ -18,6 +18,8 @@ pub enum Fault {
     Medium,
     /// `ENOSPC`: no space is left.
     NoSpace,
+    /// `EMFILE`: no file descriptor is left.
+    NoDescriptors,
     /// A write takes one block only (any other call fails with `EIO`).
     ShortWrite,
 }
@@ -56,8 +58,10 @@ struct Plan {
     fail: Option<(u64, Fault)>,
     /// Whether calls after that one fail as well, as on a disk that is gone.
     from_then_on: bool,
-    /// The call that failed first.
-    failed: Option<Call>,
+    /// The call that failed first, and whether it was on a file being made.
+    failed: Option<(Call, bool)>,
+    /// What such a call on a file being made does, whatever its number.
+    making: Option<(Call, Fault)>,
     /// Whether reads count and can fail.
     reads_too: bool,
 }
@@ -90,6 +94,11 @@ impl FaultyStorage {
         self.plan.lock().from_then_on = true;
     }
 
+    /// Makes every such call on a file that is still being made fail.
+    pub fn fail_making(&self, call: Call, fault: Fault) {
+        self.plan.lock().making = Some((call, fault));
+    }
+
     /// Counts reads as well and lets them fail.
     pub fn count_reads(&self) {
         self.plan.lock().reads_too = true;
@@ -100,6 +109,7 @@ impl FaultyStorage {
         let mut plan = self.plan.lock();
         plan.fail = None;
         plan.from_then_on = false;
+        plan.making = None;
     }
 
     /// Calls made so far.
@@ -109,13 +119,34 @@ impl FaultyStorage {
 
     /// The call that failed, if one did since the last [`FaultyStorage::fail_call`].
     pub fn failed(&self) -> Option<Call> {
-        self.plan.lock().failed
+        self.plan.lock().failed.map(|(call, _)| call)
+    }
+
+    /// What fails by number, if anything is to.
+    pub fn fault(&self) -> Option<Fault> {
+        self.plan.lock().fail.map(|(_, fault)| fault)
+    }
+
+    /// Whether that call was on a file being made, which holds nothing yet.
+    pub fn failed_while_making(&self) -> bool {
+        self.plan.lock().failed.is_some_and(|(_, while_making)| while_making)
     }
 }
 
+/// Whether a file is still being made, by its name.
+fn is_being_made(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "preparing")
+}
+
 /// What a call is to do.
-fn decide(plan: &Mutex<Plan>, call: Call) -> Option<Fault> {
+fn decide(plan: &Mutex<Plan>, call: Call, while_making: bool) -> Option<Fault> {
     let mut plan = plan.lock();
+    if let Some((chosen, fault)) = plan.making
+        && while_making
+        && chosen == call
+    {
+        return Some(fault);
+    }
     if call == Call::Read && !plan.reads_too {
         return None;
     }
@@ -125,7 +156,7 @@ fn decide(plan: &Mutex<Plan>, call: Call) -> Option<Fault> {
     if !hit {
         return None;
     }
-    plan.failed.get_or_insert(call);
+    plan.failed.get_or_insert((call, while_making));
     Some(fault)
 }
 
@@ -133,11 +164,12 @@ fn error_of(fault: Fault) -> io::Error {
     io::Error::from_raw_os_error(match fault {
         Fault::Medium | Fault::ShortWrite => libc::EIO,
         Fault::NoSpace => libc::ENOSPC,
+        Fault::NoDescriptors => libc::EMFILE,
     })
 }
 
-fn check(plan: &Mutex<Plan>, call: Call) -> io::Result<()> {
-    match decide(plan, call) {
+fn check(plan: &Mutex<Plan>, call: Call, while_making: bool) -> io::Result<()> {
+    match decide(plan, call, while_making) {
         Some(fault) => Err(error_of(fault)),
         None => Ok(()),
     }
@@ -145,37 +177,38 @@ fn check(plan: &Mutex<Plan>, call: Call) -> io::Result<()> {
 
 impl Storage for FaultyStorage {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        check(&self.plan, Call::CreateDir)?;
+        check(&self.plan, Call::CreateDir, false)?;
         self.inner.create_dir(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        check(&self.plan, Call::List)?;
+        check(&self.plan, Call::List, false)?;
         self.inner.list(path)
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>> {
         // A reader's open is part of reading.
         let call = if access.write { Call::Open } else { Call::Read };
-        check(&self.plan, call)?;
+        check(&self.plan, call, is_being_made(path))?;
         Ok(Box::new(FaultyFile {
             inner: self.inner.open(path, access)?,
             plan: Arc::clone(&self.plan),
+            is_being_made: is_being_made(path),
         }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        check(&self.plan, Call::Rename)?;
+        check(&self.plan, Call::Rename, is_being_made(from))?;
         self.inner.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        check(&self.plan, Call::Remove)?;
+        check(&self.plan, Call::Remove, is_being_made(path))?;
         self.inner.remove(path)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        check(&self.plan, Call::SyncDir)?;
+        check(&self.plan, Call::SyncDir, false)?;
         self.inner.sync_dir(path)
     }
 
@@ -190,11 +223,13 @@ struct FaultyFile {
     inner: Box<dyn StorageFile>,
     /// What fails.
     plan: Arc<Mutex<Plan>>,
+    /// It had not got its name yet when it was opened.
+    is_being_made: bool,
 }
 
 impl StorageFile for FaultyFile {
     fn write_at(&self, parts: &[&[u8]], offset: u64) -> io::Result<usize> {
-        match decide(&self.plan, Call::Write) {
+        match decide(&self.plan, Call::Write, self.is_being_made) {
             None => self.inner.write_at(parts, offset),
             Some(Fault::ShortWrite) => {
                 let first = parts.iter().find(|part| !part.is_empty());
@@ -206,17 +241,17 @@ impl StorageFile for FaultyFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        check(&self.plan, Call::Read)?;
+        check(&self.plan, Call::Read, self.is_being_made)?;
         self.inner.read_at(buffer, offset)
     }
 
     fn reserve(&self, length: u64) -> io::Result<()> {
-        check(&self.plan, Call::Reserve)?;
+        check(&self.plan, Call::Reserve, self.is_being_made)?;
         self.inner.reserve(length)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        check(&self.plan, Call::SyncData)?;
+        check(&self.plan, Call::SyncData, self.is_being_made)?;
         self.inner.sync_data()
     }
 
