@@ -80,11 +80,13 @@ pub(crate) async fn read_file(
 ) -> Result<Bytes, Problem> {
     let too_large = || Problem::from(Slug::TooLarge).close();
     let slow = |_| Problem::from(Slug::SlowRequest).close();
-    if body.size_hint().lower() > allowance.bytes_max as u64 {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > allowance.bytes_max {
         return Err(too_large());
     }
     let whole = async {
-        let mut whole = BytesMut::new();
+        // At once, so that it never grows by copies; the system gives the memory as it is filled.
+        let mut whole = BytesMut::with_capacity(announced);
         while let Some(data) =
             tokio::time::timeout(pause, next_data(&mut body)).await.map_err(slow)??
         {

@@ -8,8 +8,9 @@
 //!
 //! # Where things are
 //! - [`config`]: every limit, by name. `context`: what all cores share. `core`: what one core has.
-//! - `server`, `connection`, `head`: sockets, patience, the watched byte stream. `route`: which call it
-//!   is. `body`, `query`, `import::json`: what was sent. `problem`, `reply`, `i18n`: what is answered.
+//! - `server`, `core_watch`, `connection`, `head`: sockets, threads, patience, the watched byte stream.
+//!   `route`: which call it is. `body`, `query`, `import::json`: what was sent. `problem`, `reply`, `i18n`: what is
+//!   answered.
 //! - `caller`: the citizen's token. `retry`: keys, fingerprints, receipts. `shed`: what need not be
 //!   written. `submitter`, `outcomes`, `origin`, `in_flight`, `decided`: a command's way out and its answer's way
 //!   back. `view`: the reader of events. `horizon`, `roster_end`, `looks`: how far other gateways wrote.
@@ -41,6 +42,7 @@ mod caller;
 mod connection;
 mod context;
 mod core;
+mod core_watch;
 mod decided;
 mod handler;
 mod head;
@@ -96,6 +98,7 @@ pub use problem::Slug;
 
 use availability::Availability;
 use context::Context;
+use core_watch::CoreWatch;
 use limiter::{FailureBook, RateBook};
 use metrics::Counters;
 use outcomes::Inbox;
@@ -132,6 +135,9 @@ pub enum ServeError {
     /// The secrets are not those of this journal.
     #[error("{0}")]
     OtherSecrets(OwnerError),
+    /// A thread of the listeners cannot work.
+    #[error("a thread of the listeners cannot start: {0}")]
+    Core(io::Error),
     /// The system refuses a thread or a folder.
     #[error("gateway: {0}")]
     System(#[from] io::Error),
@@ -230,7 +236,7 @@ pub fn serve(
     };
     gateway.start_readers()?;
     gateway.mark()?;
-    gateway.start_cores(public_sockets, operator_sockets)?;
+    gateway.start_cores(public_sockets, operator_sockets).map_err(ServeError::Core)?;
     Ok(gateway)
 }
 
@@ -420,7 +426,7 @@ impl GatewayHandle {
                 let (context, open, stop) =
                     (Arc::clone(&self.context), Arc::clone(&open), stop.clone());
                 let core = index;
-                let watch = CoreWatch { context: Arc::clone(&context), stop: stop.clone(), core };
+                let watch = CoreWatch::new(Arc::clone(&context), stop.clone(), core);
                 let started = started.clone();
                 let thread = named("core").spawn(move || {
                     // Dropped when the thread ends, by a panic too.
@@ -447,30 +453,6 @@ impl GatewayHandle {
             report.unwrap_or_else(|_| Err(io::Error::other("a core stopped while it started")))?;
         }
         Ok(())
-    }
-}
-
-/// Notes when a core ends that was not told to.
-struct CoreWatch {
-    context: Arc<Context>,
-    stop: watch::Receiver<bool>,
-    core: u8,
-}
-
-impl CoreWatch {
-    fn stopped(&self, why: &str) {
-        let core = self.core;
-        if self.context.stopped.set(format!("core {core} of the gateway stopped: {why}")).is_ok() {
-            tracing::error!(core, error = why, "a core of the gateway stopped");
-        }
-    }
-}
-
-impl Drop for CoreWatch {
-    fn drop(&mut self) {
-        if !*self.stop.borrow() {
-            self.stopped("it ended without having been told to");
-        }
     }
 }
 

@@ -66,5 +66,5 @@ fn a_listener_that_cannot_work_fails_the_start() {
     let config = EmbeddedConfig { lanes_max: 1, ..EmbeddedConfig::default() };
     let journal = EmbeddedJournal::open(&folder.path().join("journal"), config).unwrap();
     let started = second(Arc::new(journal), &folder, |_| {});
-    assert!(matches!(started, Err(ServeError::System(_))), "{started:?}");
+    assert!(matches!(started, Err(ServeError::Core(_))), "{started:?}");
 }
