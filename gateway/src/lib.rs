@@ -381,7 +381,14 @@ impl GatewayHandle {
         ];
         for (name, run) in readers {
             let (context, stop) = (Arc::clone(&self.context), Arc::clone(&self.stop_readers));
-            let thread = named(name).spawn(move || run(&context, &stop))?;
+            let thread = named(name).spawn(move || {
+                let watched = std::panic::AssertUnwindSafe(|| run(&context, &stop));
+                if std::panic::catch_unwind(watched).is_err() {
+                    // The text is in the log; nobody reads for this gateway any more.
+                    let why = format!("the thread {name} of the gateway panicked");
+                    let _ = context.stopped.set(why);
+                }
+            })?;
             self.reader_threads.push(thread);
         }
         Ok(())
