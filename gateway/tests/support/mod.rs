@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use engine::{Engine, EngineConfig};
 use gateway::{
-    Attachments, GatewayConfig, GatewayHandle, GroupsBefore, Readiness, ReadyCheck, serve,
+    Attachments, GatewayConfig, GatewayHandle, GroupsBefore, Readiness, ReadyCheck, ServeError,
+    serve,
 };
 use journal::memory::MemoryConfig;
 use journal::{Health, Journal, MemoryJournal};
@@ -68,12 +69,22 @@ impl House {
         with_engine: bool,
         adjust: impl FnOnce(&mut GatewayConfig),
     ) -> House {
-        let mut house = House::built(journal, adjust);
-        house.shares = Some(groups_before);
+        let mut house = House::unstarted(journal, groups_before, adjust);
         if with_engine {
             house.start_engine();
         }
         house.start_gateway();
+        house
+    }
+
+    /// A house over such a journal in which nothing runs yet.
+    pub fn unstarted(
+        journal: Arc<dyn Journal>,
+        groups_before: GroupsBefore,
+        adjust: impl FnOnce(&mut GatewayConfig),
+    ) -> House {
+        let mut house = House::built(journal, adjust);
+        house.shares = Some(groups_before);
         house
     }
 
@@ -140,6 +151,11 @@ impl House {
     }
 
     pub fn start_gateway(&mut self) {
+        self.try_start_gateway().unwrap();
+    }
+
+    /// The same where the journal may fail meanwhile, which a process takes as a reason to start again.
+    pub fn try_start_gateway(&mut self) -> Result<(), ServeError> {
         let gateway = serve(
             self.config.clone(),
             Arc::clone(&self.journal),
@@ -149,14 +165,14 @@ impl House {
                 groups_before: self.shares.clone(),
                 ..Attachments::default()
             },
-        )
-        .unwrap();
+        )?;
         self.public = gateway.public;
         self.operator = gateway.operator;
         self.gateway = Some(gateway);
         if self.engine.is_some() {
             self.wait_until_ready();
         }
+        Ok(())
     }
 
     pub fn stop_gateway(&mut self) {

@@ -64,8 +64,17 @@ struct Process {
 impl Process {
     fn start(journal: TurbulentJournal, groups: &GroupsBefore) -> Process {
         let seen: Arc<dyn Journal> = Arc::new(journal.clone());
-        let house = House::sharing(seen, Arc::clone(groups), false, |_| {});
-        Process { house, journal }
+        let house = House::unstarted(seen, Arc::clone(groups), |_| {});
+        let mut process = Process { house, journal };
+        process.begin();
+        process
+    }
+
+    /// A start that meets a failure of its journal ends, and the next one follows when somebody tends to it.
+    fn begin(&mut self) {
+        if let Err(error) = self.house.try_start_gateway() {
+            assert!(matches!(self.journal.health(), Health::Failed(_)), "{error}");
+        }
     }
 
     /// Starts it again for as long as its journal fails before it is ready.
@@ -80,7 +89,7 @@ impl Process {
             self.house.stop_gateway();
             self.journal = self.journal.reopen();
             self.house.journal = Arc::new(self.journal.clone());
-            self.house.start_gateway();
+            self.begin();
         }
     }
 }
