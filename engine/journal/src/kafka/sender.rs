@@ -19,7 +19,7 @@ impl StreamCore {
         self.bell.adopt();
         loop {
             if self.shared.is_failed() {
-                return self.end_failed();
+                return self.end();
             }
             self.bell.lie_down();
             let mut sending = self.sending.lock();
@@ -30,7 +30,8 @@ impl StreamCore {
                 && self.lanes_waiting() == 0;
             drop(sending);
             if is_done {
-                return;
+                // A failure since the look above may have left lost groups that nobody was told of.
+                return self.end();
             }
             if let Some(rest) = rest {
                 self.bell.sleep(Some(rest));
@@ -80,10 +81,12 @@ impl StreamCore {
         None
     }
 
-    /// After a failure: everything on its way arrives as lost, then it and what waits end with the error, in
-    /// their order.
-    fn end_failed(self: &Arc<Self>) {
-        self.shared.connection.purge();
+    /// The end of the thread. After a failure everything on its way arrives as lost, then it and what waits
+    /// end with the error, in their order; after an orderly end there is nothing of either.
+    fn end(self: &Arc<Self>) {
+        if self.shared.is_failed() {
+            self.shared.connection.purge();
+        }
         let mut sending = self.sending.lock();
         while sending.in_flight > 0 {
             self.settled.wait_for(&mut sending, Duration::from_millis(REST_MS));
