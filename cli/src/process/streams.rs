@@ -95,10 +95,11 @@ impl Streams {
     pub(super) fn restart_reason(&self) -> Option<String> {
         let Streams::Kafka(journal) = self else { return None };
         let Health::Failed(why) = journal.health() else { return None };
-        journal.durable_end(Stream::Commands).ok()?;
-        Some(format!(
-            "the journal takes no more writes ({why}). A broker answers again, so this process ends to be started anew"
-        ))
+        journal.would_open().then(|| {
+            format!(
+                "the journal takes no more writes ({why}). A broker answers again, so this process ends to be started anew"
+            )
+        })
     }
 
     /// True when the journal failed and only a new start helps.

@@ -131,6 +131,13 @@ impl KafkaJournal {
         Ok(())
     }
 
+    /// Whether a new start would find its brokers. A client of its own asks: the one whose writes failed may
+    /// go on asking those that are gone. Blocks for `connect_timeout_ms` at most.
+    pub fn would_open(&self) -> bool {
+        let checked = check_topics(&self.shared.config);
+        !matches!(checked, Err(JournalError::Unavailable { .. }))
+    }
+
     /// What the topics' replication makes of an acknowledgement.
     pub fn durability(&self) -> Durability {
         self.shared.config.durability
