@@ -27,6 +27,7 @@ mod calendar;
 mod config;
 pub mod confirmations;
 mod deliveries;
+mod error;
 mod fold;
 mod ledger;
 mod outbox;
@@ -42,8 +43,9 @@ mod worker;
 
 pub use config::NotifierConfig;
 pub use deliveries::{DeliveryRecord, DeliveryState, Intents, Results, decode_delivery};
+pub use error::NotifierError;
 pub use outbox::{FileOutbox, OutboxError, OutboxOptions};
 pub use provider::{Accepted, LookUp, Phone, SendError, Sms, SmsProvider};
 pub use status::{NotifierPhase, NotifierStatus};
 pub use text::{Details, LANGUAGE_TAGS, MessageKind, Texts, TextsError};
-pub use worker::{Notifier, NotifierError};
+pub use worker::Notifier;

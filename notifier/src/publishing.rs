@@ -39,7 +39,7 @@ use crate::confirmations::MessageWriter;
 use crate::reached::Reached;
 use crate::sending::pause;
 use crate::status::NotifierStatus;
-use crate::worker::NotifierError;
+use crate::error::NotifierError;
 
 mod memory;
 mod session;

@@ -17,7 +17,7 @@ use vault::{OpenError, Vault};
 
 use crate::fold::{Draft, contact_of, visit_rows};
 use crate::provider::Phone;
-use crate::worker::NotifierError;
+use crate::error::NotifierError;
 
 /// Rows of the book taken in at once while there is nothing else to do: some milliseconds.
 const IDLE_ROWS: usize = 4_096;

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use journal::{Journal, JournalId, Position, Stream};
 
-use crate::worker::NotifierError;
+use crate::error::NotifierError;
 
 /// The file, in the notifier's folder.
 const FILE: &str = "deliveries-reached";

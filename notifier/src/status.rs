@@ -40,6 +40,7 @@ pub struct NotifierStatus {
     counts: [AtomicU64; DeliveryState::ALL.len()],
     failure: Mutex<Option<String>>,
     trouble: Mutex<Option<String>>,
+    book_trouble: Mutex<Option<String>>,
     publishing: PublishingStatus,
 }
 
@@ -69,6 +70,11 @@ impl NotifierStatus {
     /// Why texts wait, while the provider does not answer.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().clone()
+    }
+
+    /// Why contact data waits, while its book takes none.
+    pub fn book_trouble(&self) -> Option<String> {
+        self.book_trouble.lock().clone()
     }
 
     /// The last command whose events it has read.
@@ -155,6 +161,16 @@ impl NotifierStatus {
         let mut trouble = self.trouble.lock();
         if let (Some(why), None) = (&why, &*trouble) {
             tracing::warn!("notifier: texts wait: {why}");
+        }
+        *trouble = why;
+    }
+
+    pub(crate) fn set_book_trouble(&self, why: Option<String>) {
+        let mut trouble = self.book_trouble.lock();
+        match (&why, &*trouble) {
+            (Some(why), None) => tracing::warn!("notifier: contact data waits: {why}"),
+            (None, Some(_)) => tracing::info!("notifier: the book takes contact data again"),
+            _ => {}
         }
         *trouble = why;
     }

@@ -8,7 +8,7 @@ use journal::{Journal, Position, Reader, Stream, Visibility, unless_away};
 
 use crate::deliveries::decode_delivery;
 use crate::ledger::Ledger;
-use crate::worker::NotifierError;
+use crate::error::NotifierError;
 
 /// How long one look for a record that must be there waits.
 const READ_BACK_POLL_MS: u64 = 200;

@@ -12,22 +12,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::watermark::EventId;
-use domain::{Millis, codec::DecodeError};
+use domain::Millis;
 use journal::{Journal, JournalError, Position, Reader, Stream, Visibility};
 use vault::contacts::BookError;
-use vault::{OpenError, Vault};
+use vault::Vault;
 
 use crate::config::NotifierConfig;
-use crate::confirmations::UnknownName;
-use crate::deliveries::{DeliveryDecodeError, DeliveryRecord, Intents, Results, encode_delivery};
-use crate::fold::{Draft, Fold, FoldError};
+use crate::deliveries::{DeliveryRecord, Intents, Results, encode_delivery};
+use crate::error::NotifierError;
+use crate::fold::{Draft, Fold};
 use crate::provider::SmsProvider;
 use crate::publishing::{ConfirmationTopic, Publisher};
 use crate::reached::Reached;
 use crate::remembered::Remembered;
 use crate::sending::{Errand, Errands, Letters, pause};
 use crate::status::{NotifierPhase, NotifierStatus};
-use crate::text::{Texts, TextsError};
+use crate::text::Texts;
 use crate::watch::Watch;
 
 /// The book's folder under the notifier's.
@@ -44,90 +44,11 @@ pub struct Notifier {
     texts: Texts,
     publisher: Option<Publisher>,
     status: Arc<NotifierStatus>,
+    /// The book took no rows, and is tried again then.
+    book_pause: Option<Instant>,
     /// Tells this run from every other.
     instance: [u8; 16],
     now: Box<dyn Fn() -> Millis + Send>,
-}
-
-/// Why the notifier cannot start or go on. It ends then; starting it again is always safe.
-#[derive(Debug, thiserror::Error)]
-pub enum NotifierError {
-    /// A setting cannot work.
-    #[error("{0}")]
-    Setting(String),
-    /// The texts that were compiled in are broken.
-    #[error(transparent)]
-    Texts(#[from] TextsError),
-    /// The book of contact data failed.
-    #[error(transparent)]
-    Book(#[from] BookError),
-    /// The journal failed.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// A key is missing.
-    #[error("contact data: {0}")]
-    Vault(OpenError),
-    /// Events cannot be read.
-    #[error("events: {0}")]
-    Events(DecodeError),
-    /// An event does not follow from those before it.
-    #[error("event {0} contradicts what came before it; the events stream is damaged")]
-    Contradiction(String),
-    /// An event names something that was never imported.
-    #[error("event {event} names {what} {number}, which no event before it made")]
-    Unknown {
-        /// Which event.
-        event: String,
-        /// What it names.
-        what: &'static str,
-        /// By which number.
-        number: u32,
-    },
-    /// The deliveries cannot be read.
-    #[error(transparent)]
-    Deliveries(#[from] DeliveryDecodeError),
-    /// The deliveries were written for other events.
-    #[error(
-        "deliveries name event {deliveries} where the events have {events}: the two streams are not of one journal"
-    )]
-    OtherEvents {
-        /// In the deliveries.
-        deliveries: String,
-        /// In the events.
-        events: String,
-    },
-    /// The deliveries end before what this notifier wrote.
-    #[error(
-        "the stream deliveries ends at position {end}, but this notifier has written up to position {known}: what was sent is lost, and every text would be sent again. Restore the journal's stream deliveries from a copy; delete {file} to accept that texts are sent again"
-    )]
-    DeliveriesLost {
-        /// Where the stream ends.
-        end: u64,
-        /// How far it was known to reach.
-        known: u64,
-        /// Where that is remembered.
-        file: String,
-    },
-    /// A record that the journal acknowledged cannot be read.
-    #[error("deliveries: a record just written cannot be read back")]
-    NotReadBack,
-}
-
-impl From<UnknownName> for NotifierError {
-    fn from(unknown: UnknownName) -> NotifierError {
-        let UnknownName { event, what, number } = unknown;
-        NotifierError::Unknown { event: event.to_string(), what, number }
-    }
-}
-
-impl From<FoldError> for NotifierError {
-    fn from(error: FoldError) -> NotifierError {
-        match error {
-            FoldError::Decode(error) => NotifierError::Events(error),
-            FoldError::Book(error) => NotifierError::Book(error),
-            FoldError::Contradiction(id) => NotifierError::Contradiction(id.to_string()),
-        }
-    }
 }
 
 /// The streams as far as they were read.
@@ -174,6 +95,7 @@ impl Notifier {
             texts: Texts::read()?,
             publisher: None,
             status: Arc::new(NotifierStatus::default()),
+            book_pause: None,
             instance: rand::random(),
             now: Box::new(system_time),
         })
@@ -277,8 +199,34 @@ impl Notifier {
         } else if !self.config.exclusive {
             self.beat(session)?;
         }
-        session.fold.keep_rows(&mut self.reached)?;
+        self.keep_rows(session, stop)?;
         self.status.read_through(&session.fold);
+        Ok(())
+    }
+
+    /// Gives contact data to the book. One that takes none (a full disk) is tried again after a pause: texts
+    /// go on meanwhile, and so does reading until as many rows wait as may.
+    fn keep_rows(&mut self, session: &mut Session, stop: &AtomicBool) -> Result<(), NotifierError> {
+        if self.book_pause.is_none_or(|until| until <= Instant::now()) {
+            match session.fold.keep_rows(&mut self.reached) {
+                Err(error @ BookError::Store { .. }) => {
+                    let pause = Duration::from_millis(self.config.retry_ms_min);
+                    self.book_pause = Some(Instant::now() + pause);
+                    self.status.set_book_trouble(Some(format!("{error}; it is tried again")));
+                }
+                Err(error) => return Err(error.into()),
+                Ok(()) if session.fold.rows_waiting() == 0 => {
+                    self.book_pause = None;
+                    self.status.set_book_trouble(None);
+                }
+                // Texts are still owed: not asked yet.
+                Ok(()) => {}
+            }
+        }
+        if self.book_pause.is_some() && session.fold.drafts.is_empty() && self.is_full(session) {
+            // Nothing is read and nothing is owed before the book takes the rows.
+            pause(self.config.poll_ms, stop);
+        }
         Ok(())
     }
 

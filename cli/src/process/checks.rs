@@ -83,6 +83,9 @@ fn notifier_readiness(status: &NotifierStatus, exclusive: bool) -> Readiness {
     if let Some(why) = status.failure() {
         return Readiness::because(why);
     }
+    if let Some(why) = status.book_trouble() {
+        return Readiness::because(why);
+    }
     match status.phase() {
         NotifierPhase::Active => remarked("active"),
         NotifierPhase::Standby if !exclusive => remarked("standby"),

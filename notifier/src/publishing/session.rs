@@ -18,7 +18,7 @@ use crate::confirmations::{Content, MessageWriter, open_contact};
 use crate::fold::{Draft, Fold, contact_of};
 use crate::reached::{Found, Reached};
 use crate::watch::Watch;
-use crate::worker::NotifierError;
+use crate::error::NotifierError;
 
 /// One reading of the events from their beginning.
 pub(super) struct Session {
