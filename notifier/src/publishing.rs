@@ -36,10 +36,10 @@ use vault::consumer::ConsumerError;
 
 use crate::config::NotifierConfig;
 use crate::confirmations::MessageWriter;
+use crate::error::NotifierError;
 use crate::reached::Reached;
 use crate::sending::pause;
 use crate::status::NotifierStatus;
-use crate::error::NotifierError;
 
 mod memory;
 mod session;

@@ -15,9 +15,9 @@ use vault::contacts::{BookError, ContactBook};
 use vault::masked::MaskedTable;
 use vault::{OpenError, Vault};
 
+use crate::error::NotifierError;
 use crate::fold::{Draft, contact_of, visit_rows};
 use crate::provider::Phone;
-use crate::error::NotifierError;
 
 /// Rows of the book taken in at once while there is nothing else to do: some milliseconds.
 const IDLE_ROWS: usize = 4_096;

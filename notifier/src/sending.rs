@@ -12,11 +12,11 @@ use vault::{OpenError, Vault};
 
 use crate::config::NotifierConfig;
 use crate::deliveries::DeliveryState;
+use crate::error::NotifierError;
 use crate::fold::{Draft, Fold, contact_of};
 use crate::provider::{LookUp, Phone, SendError, Sms, SmsProvider};
 use crate::reached::{Found, Reached};
 use crate::text::Texts;
-use crate::error::NotifierError;
 
 /// A wait is cut into pieces so that a stop is noticed.
 const WAIT_PIECE_MS: u64 = 20;

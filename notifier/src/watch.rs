@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use journal::{Journal, Position, Reader, Stream, Visibility, unless_away};
 
 use crate::deliveries::decode_delivery;
-use crate::ledger::Ledger;
 use crate::error::NotifierError;
+use crate::ledger::Ledger;
 
 /// How long one look for a record that must be there waits.
 const READ_BACK_POLL_MS: u64 = 200;

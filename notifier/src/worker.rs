@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use domain::watermark::EventId;
 use domain::Millis;
+use domain::watermark::EventId;
 use journal::{Journal, JournalError, Position, Reader, Stream, Visibility};
-use vault::contacts::BookError;
 use vault::Vault;
+use vault::contacts::BookError;
 
 use crate::config::NotifierConfig;
 use crate::deliveries::{DeliveryRecord, Intents, Results, encode_delivery};

@@ -68,9 +68,8 @@ fn contact_data_waits_out_a_full_disk_and_no_text_is_lost_or_doubled() {
 
     full.iter().for_each(|path| drop(fs::remove_file(path)));
     running.wait_for(world.last());
-    running.wait_until("the book takes contact data again", |status| {
-        status.book_trouble().is_none()
-    });
+    running
+        .wait_until("the book takes contact data again", |status| status.book_trouble().is_none());
     running.end().unwrap();
     assert_eq!(read_outbox(&folder.path().join("outbox")), world.owed(""));
 

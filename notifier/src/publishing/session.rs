@@ -15,10 +15,10 @@ use super::Trouble;
 use super::tail::{Tail, next_batch};
 use super::topic::Message;
 use crate::confirmations::{Content, MessageWriter, open_contact};
+use crate::error::NotifierError;
 use crate::fold::{Draft, Fold, contact_of};
 use crate::reached::{Found, Reached};
 use crate::watch::Watch;
-use crate::error::NotifierError;
 
 /// One reading of the events from their beginning.
 pub(super) struct Session {
