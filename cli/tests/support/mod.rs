@@ -128,7 +128,8 @@ impl Home {
     fn limited(&self) -> Command {
         let Some(bytes) = self.file_bytes_max else { return binary() };
         let mut command = Command::new("prlimit");
-        command.arg(format!("--fsize={bytes}:{bytes}")).arg(binary().get_program());
+        // The soft limit alone: it can be raised again.
+        command.arg(format!("--fsize={bytes}:")).arg(binary().get_program());
         command
     }
 
@@ -165,6 +166,13 @@ impl Server {
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Lets it write files of any length from now on.
+    pub fn lift_file_limit(&self) {
+        let pid = self.child.id().to_string();
+        let lifted = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited:"]).status();
+        assert!(lifted.unwrap().success(), "prlimit --pid {pid}");
     }
 
     /// Status and body of a call.
