@@ -186,6 +186,8 @@ impl Writer {
                 })
             })
             .collect();
+        // Fewer lanes than before may be left.
+        self.first_feed %= self.feeds.len().max(1);
     }
 
     /// Makes groups of what waits in the lanes, to share one write; returns their records. First the
