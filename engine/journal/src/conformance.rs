@@ -79,6 +79,7 @@ pub const PROMISES: &[(&str, Promise)] = &[
     ("a_failed_write_ends_all_writing", a_failed_write_ends_all_writing),
     ("limits_refuse_and_do_not_block", limits_refuse_and_do_not_block),
     ("runs_settle_in_order_and_leave_nothing_out", runs_settle_in_order_and_leave_nothing_out),
+    ("closed_lanes_leave_the_others_served", closed_lanes_leave_the_others_served),
     ("closing_writes_what_was_accepted", closing_writes_what_was_accepted),
     ("a_waiting_reader_is_woken", a_waiting_reader_is_woken),
     ("streams_do_not_mix", streams_do_not_mix),

@@ -1,15 +1,16 @@
 //! One order for everybody, whatever way a record came in.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a broken promise is told by a panic
 
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Barrier};
 
 use super::Harness;
 use super::tools::{
     all_groups, all_records, assert_chained, lane_of, numbered, patience, push, reader, records_of,
-    settled_well,
+    settled_next, settled_well,
 };
 use crate::seeded::Seeded;
-use crate::{Group, Journal, JournalError, Position, Stream};
+use crate::{Group, Journal, JournalError, Lane, Position, Settled, Stream};
 
 /// Promise 2, with several lanes, `append` calls and readers at once.
 pub fn all_readers_see_one_order(harness: &mut dyn Harness) {
@@ -126,6 +127,30 @@ pub fn runs_settle_in_order_and_leave_nothing_out(harness: &mut dyn Harness) {
         }
     }
     assert_eq!(number, pushed);
+    journal.close();
+}
+
+/// A producer that leaves takes no turn of the others, wherever the turn stands.
+pub fn closed_lanes_leave_the_others_served(harness: &mut dyn Harness) {
+    const LANES: usize = 4;
+    let journal = harness.open();
+    let mut expected = Vec::new();
+    for turns in 0..2 * LANES {
+        let mut lanes: Vec<_> = (0..LANES).map(|_| lane_of(&*journal, Stream::Commands)).collect();
+        let mut record_by = |(lane, settled): &(Box<dyn Lane>, Receiver<Settled>)| {
+            let record = numbered(expected.len() as u64);
+            let ticket = push(&**lane, &record);
+            expected.push(record);
+            settled_next(settled, ticket);
+        };
+        for turn in 0..turns {
+            record_by(&lanes[turn % LANES]);
+        }
+        lanes.truncate(1);
+        lanes.push(lane_of(&*journal, Stream::Commands));
+        lanes.iter().for_each(record_by);
+    }
+    assert!(all_records(&*journal, Stream::Commands) == expected, "the order changed");
     journal.close();
 }
 

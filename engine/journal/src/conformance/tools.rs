@@ -56,6 +56,13 @@ pub(super) fn settled_well(receiver: &Receiver<Settled>, count: usize) -> Vec<Ap
     places
 }
 
+/// Waits until the one record in flight settled well.
+pub(super) fn settled_next(receiver: &Receiver<Settled>, ticket: Ticket) {
+    let settled = receiver.recv_timeout(patience()).expect("a settlement");
+    assert_eq!((settled.first, settled.count), (ticket, 1), "a run that was not pushed");
+    settled.result.expect("a durable group");
+}
+
 pub(super) fn reader(journal: &dyn Journal, stream: Stream, from: Position) -> Box<dyn Reader> {
     journal.reader(stream, from, Visibility::Durable).expect("a reader")
 }
