@@ -5,9 +5,7 @@
 
 mod support;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
+use rocks::faults::FullDisk;
 use support::client::Client;
 use support::{House, until};
 
@@ -15,13 +13,6 @@ use support::{House, until};
 fn readiness(house: &House) -> (u16, String) {
     let answer = Client::to(house.operator).get("/readyz");
     (answer.status, answer.body)
-}
-
-/// The names that a store's next tables would get, each leading to a device that is always full.
-fn tables_on_a_full_disk(folder: &Path) -> Vec<PathBuf> {
-    let paths = (1..2_000).map(|number| folder.join(format!("{number:06}.sst")));
-    let free = paths.filter(|path| !path.exists());
-    free.inspect(|path| std::os::unix::fs::symlink("/dev/full", path).unwrap()).collect()
 }
 
 #[test]
@@ -33,7 +24,7 @@ fn contacts_wait_out_a_full_disk() {
     });
     let house = house.furnish(60, &[5]);
     let mut first = house.registered(1);
-    let full = tables_on_a_full_disk(&house.config.data_dir.join("contacts"));
+    let full = FullDisk::under(&house.config.data_dir.join("contacts")).unwrap();
     let mut serial = 2;
     until("it says that contacts wait", || {
         if serial < 50 {
@@ -44,9 +35,7 @@ fn contacts_wait_out_a_full_disk() {
         status == 503 && said.contains("contact book") && said.contains("No space left")
     });
     assert_eq!(first.get("/v1/intents/mine").status, 200, "reads go on");
-    for path in full {
-        let _ = fs::remove_file(path);
-    }
+    drop(full);
     until("it goes on", || readiness(&house).0 == 200);
     let mut last = house.registered(55);
     for client in [&mut first, &mut last] {

@@ -5,13 +5,12 @@
 
 mod world;
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use journal::Journal;
 use notifier::{FileOutbox, NotifierConfig};
+use rocks::faults::FullDisk;
 use world::*;
 
 /// Rows that may wait in memory.
@@ -20,13 +19,6 @@ const ROWS_MAX: usize = 64;
 const LARGE_BYTES: usize = 4_000;
 /// So many large people are more than a book gathers in memory before it writes a table.
 const LARGE_PEOPLE: u32 = (vault::contacts::WRITE_BUFFER_BYTES_MAX / LARGE_BYTES) as u32 * 5 / 4;
-
-/// The names that the book's next tables would get, each leading to a device that is always full.
-fn tables_on_a_full_disk(book: &Path) -> Vec<PathBuf> {
-    let paths = (1..2_000).map(|number| book.join(format!("{number:06}.sst")));
-    let free = paths.filter(|path| !path.exists());
-    free.inspect(|path| std::os::unix::fs::symlink("/dev/full", path).unwrap()).collect()
-}
 
 /// Groups of the world that are not in the journal yet.
 fn pour_rest(world: &World, journal: &dyn Journal, poured: &mut usize) {
@@ -47,7 +39,7 @@ fn contact_data_waits_out_a_full_disk_and_no_text_is_lost_or_doubled() {
         Running::start(config, Arc::clone(&journal), &world.vault, outbox, stop)
     };
     let running = start(&world);
-    let full = tables_on_a_full_disk(&folder.path().join("notifier/contacts"));
+    let full = FullDisk::under(&folder.path().join("notifier/contacts")).unwrap();
 
     for person in 0..LARGE_PEOPLE {
         world.register_sealed(1_000 + person, vec![7; LARGE_BYTES]);
@@ -66,7 +58,7 @@ fn contact_data_waits_out_a_full_disk_and_no_text_is_lost_or_doubled() {
     world.cut();
     pour_rest(&world, &*journal, &mut poured);
 
-    full.iter().for_each(|path| drop(fs::remove_file(path)));
+    drop(full);
     running.wait_for(world.last());
     running
         .wait_until("the book takes contact data again", |status| status.book_trouble().is_none());

@@ -9,6 +9,7 @@
 //!
 //! What this crate deliberately does not do: choose options, or read what is stored.
 
+pub mod faults;
 pub mod logs;
 
 use std::path::{Path, PathBuf};
