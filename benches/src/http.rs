@@ -12,7 +12,7 @@ use crate::figures::{Figure, Summary, median};
 use crate::memory;
 use crate::nation::Nation;
 use crate::part::{Part, Role, Run};
-use crate::process::{cpu_us, resident_bytes};
+use crate::process::{cpu_us, resident_bytes, threads, used_since, words_of};
 use crate::server::Server;
 
 /// Bookings over HTTP.
@@ -23,18 +23,19 @@ pub const PART: Part = Part {
     roles: &[Role { name: "echo", work: echo::work }],
 };
 
-/// Requests are sent this long in each round.
-pub(crate) const ROUND: Duration = Duration::from_secs(4);
-/// Rounds of each side at the connections judged.
-const ROUNDS: usize = 7;
-/// Connections judged, and printed beside.
-const CONNECTIONS: [usize; 3] = [256, 64, 512];
+/// Requests are sent this long in each round: the sides take turns often, as a shared machine is slower for
+/// some seconds and faster for others.
+pub(crate) const ROUND: Duration = Duration::from_secs(2);
+/// The same where latency is measured.
+const LATENCY_ROUND: Duration = Duration::from_secs(4);
+/// Connections judged, and printed beside, with the rounds of each side.
+const CONNECTIONS: [(usize, usize); 3] = [(256, 14), (64, 3), (512, 3)];
 /// Shares of the measured maximum at which latency is measured, in per cent.
 const SHARES: [u32; 2] = [50, 80];
 /// People booked at most in one round: more than the fastest round needs.
-const PEOPLE_PER_ROUND: u32 = 700_000;
+const PEOPLE_PER_ROUND: u32 = 350_000;
 /// Memory that a round may need, the page cache included.
-const ROUND_BYTES: usize = 1 << 30;
+const ROUND_BYTES: usize = 1 << 29;
 /// Slots on offer.
 const SLOTS: u32 = 35_000;
 /// A server that uses less than a twentieth of a core over this time is at rest.
@@ -43,7 +44,7 @@ const SETTLE_STEP: Duration = Duration::from_secs(1);
 const SETTLE_MAX: Duration = Duration::from_secs(120);
 
 fn measure(run: &Run, summary: &mut Summary) -> Result<(), String> {
-    let rounds = ROUNDS + CONNECTIONS.len() - 1 + SHARES.len();
+    let rounds = CONNECTIONS.iter().map(|(_, rounds)| rounds).sum::<usize>() + SHARES.len();
     // One more, for the size of the answer.
     let people = PEOPLE_PER_ROUND * u32::try_from(rounds).unwrap_or(u32::MAX) + 1;
     let crowd = Crowd::new(Nation::roomy(people, SLOTS));
@@ -53,9 +54,8 @@ fn measure(run: &Run, summary: &mut Summary) -> Result<(), String> {
     settle(&server)?;
     let echo = Server::echo(run, answer_bytes(&crowd, &server)?)?;
 
-    let mut best = (0.0, CONNECTIONS[0]);
-    for connections in CONNECTIONS {
-        let rounds = if connections == CONNECTIONS[0] { ROUNDS } else { 1 };
+    let mut best = (0.0, CONNECTIONS[0].0);
+    for (connections, rounds) in CONNECTIONS {
         let pairs = pairs(run, &crowd, &server, &echo, connections, rounds)?;
         let per_second = add(summary, connections, &pairs);
         if per_second > best.0 {
@@ -116,6 +116,8 @@ pub(crate) struct Round {
     generator_cpu_us: f64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
+    /// What each thread of the server used, in words.
+    threads: String,
 }
 
 fn pairs(
@@ -127,14 +129,32 @@ fn pairs(
     rounds: usize,
 ) -> Result<Vec<Pair>, String> {
     let mut pairs = Vec::new();
-    for _ in 0..rounds {
+    for number in 1..=rounds {
         let requests = crowd.prepare(PEOPLE_PER_ROUND);
         memory::back(run, ROUND_BYTES)?;
         let booking = round(&requests, server, connections, 202)?;
         let echo = round(&requests, echo, connections, 200)?;
-        pairs.push(Pair { booking, echo });
+        let pair = Pair { booking, echo };
+        eprintln!("bench: {connections} connections, round {number}: {}", pair.words());
+        pairs.push(pair);
     }
     Ok(pairs)
+}
+
+impl Pair {
+    /// Both sides, and which threads of the server did what: a round that is slower than the others
+    /// shows here why.
+    fn words(&self) -> String {
+        let (booking, echo) = (&self.booking, &self.echo);
+        format!(
+            "{:.1}k/s of {:.1}k, {:.2} us of {:.2}; {}",
+            booking.per_second / 1e3,
+            echo.per_second / 1e3,
+            booking.cpu_us,
+            echo.cpu_us,
+            booking.threads
+        )
+    }
 }
 
 pub(crate) fn round(
@@ -147,13 +167,15 @@ pub(crate) fn round(
     let mut options = SaturateOptions::new(server.address, &make);
     options.connections = connections;
     options.duration = ROUND;
-    let before = cpu_us(server.pid())?;
+    let before = threads(server.pid())?;
     let result = saturate(&options).map_err(|error| error.to_string())?;
-    let after = cpu_us(server.pid())?;
+    let used = used_since(threads(server.pid())?, &before);
     check(&result, status)?;
+    let cpu_ns: u64 = used.values().map(|usage| usage.cpu_ns).sum();
     Ok(Round {
         per_second: result.per_second,
-        cpu_us: (after - before) as f64 / result.requests.max(1) as f64,
+        cpu_us: cpu_ns as f64 / 1e3 / result.requests.max(1) as f64,
+        threads: words_of(&used, result.requests),
         generator_cpu_us: result.generator_cpu_us_per_request,
         p50_ms: result.service.quantile_ms(0.5),
         p99_ms: result.service.quantile_ms(0.99),
@@ -174,7 +196,7 @@ fn add(summary: &mut Summary, connections: usize, pairs: &[Pair]) -> f64 {
     let of = |pick: fn(&Pair) -> f64| median(&pairs.iter().map(pick).collect::<Vec<_>>());
     let bookings = of(|pair| pair.booking.per_second);
     let suffix =
-        if connections == CONNECTIONS[0] { String::new() } else { format!("_{connections}") };
+        if connections == CONNECTIONS[0].0 { String::new() } else { format!("_{connections}") };
     summary.add(Figure {
         // The middle of the ratios, pair by pair: the machine's drift hits both sides of a pair.
         ratio: Some(of(|pair| pair.booking.per_second / pair.echo.per_second)),
@@ -220,12 +242,12 @@ fn open_model(
     let rate = best * f64::from(share) / 100.0;
     options.connections = connections;
     options.pace = Pace::Planned {
-        stages: Stages::constant(rate, ROUND)?,
+        stages: Stages::constant(rate, LATENCY_ROUND)?,
         spacing: Spacing::Poisson,
         seed: u64::from(share),
-        drop_after: ROUND,
+        drop_after: LATENCY_ROUND,
     };
-    options.duration = ROUND;
+    options.duration = LATENCY_ROUND;
     let result = saturate(&options).map_err(|error| error.to_string())?;
     check(&result, 202)?;
     for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99_9", 0.999)] {

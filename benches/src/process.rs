@@ -1,5 +1,6 @@
 //! What running processes cost, read from the kernel.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
@@ -15,15 +16,84 @@ const TICKS_PER_S: f64 = 100.0;
 /// # Errors
 /// When the process is gone.
 pub fn cpu_us(pid: u32) -> Result<u64, String> {
-    // schedstat counts nanoseconds on the processor for each thread; stat counts ticks of 10 ms.
+    Ok(threads(pid)?.values().map(|usage| usage.cpu_ns).sum::<u64>() / 1_000)
+}
+
+/// What threads of one name used so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// Time on the processor, in nanoseconds.
+    pub cpu_ns: u64,
+    /// How often they waited for something.
+    pub waits: u64,
+    /// How often another took the processor from them.
+    pub preemptions: u64,
+}
+
+impl Usage {
+    /// What was used since then.
+    #[must_use]
+    pub fn since(self, before: Usage) -> Usage {
+        Usage {
+            cpu_ns: self.cpu_ns.saturating_sub(before.cpu_ns),
+            waits: self.waits.saturating_sub(before.waits),
+            preemptions: self.preemptions.saturating_sub(before.preemptions),
+        }
+    }
+}
+
+/// Threads of a process by their name.
+pub type Threads = BTreeMap<String, Usage>;
+
+/// The same by the name of the thread, numbers at its end left off.
+///
+/// # Errors
+/// When the process is gone.
+pub fn threads(pid: u32) -> Result<Threads, String> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).map_err(|error| error.to_string())?;
-    let mut total_ns = 0;
+    let mut threads = Threads::new();
     for task in tasks {
         let path = task.map_err(|error| error.to_string())?.path();
-        let text = fs::read_to_string(path.join("schedstat")).unwrap_or_default();
-        total_ns += text.split(' ').next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+        // A thread that has just ended has no files left.
+        let read = |file: &str| fs::read_to_string(path.join(file)).unwrap_or_default();
+        // schedstat counts nanoseconds on the processor for each thread; stat counts ticks of 10 ms.
+        let cpu = read("schedstat").split(' ').next().and_then(|word| word.parse().ok());
+        let status = read("status");
+        let name = read("comm");
+        let name = name.trim().trim_end_matches(|last: char| last.is_ascii_digit() || last == '-');
+        let usage = threads.entry(name.to_owned()).or_default();
+        usage.cpu_ns += cpu.unwrap_or(0);
+        usage.waits += count_of(&status, "voluntary_ctxt_switches:");
+        usage.preemptions += count_of(&status, "nonvoluntary_ctxt_switches:");
     }
-    Ok(total_ns / 1_000)
+    Ok(threads)
+}
+
+/// What the threads used since then.
+pub fn used_since(now: Threads, before: &Threads) -> Threads {
+    let since = |(name, usage): (String, Usage)| {
+        let then = before.get(&name).copied().unwrap_or_default();
+        (name, usage.since(then))
+    };
+    now.into_iter().map(since).collect()
+}
+
+/// `gateway-core 8.61 us 12k waits 75k preemptions, …`: of each thread worth a hundredth of a
+/// microsecond a request, the greatest first.
+pub fn words_of(used: &Threads, requests: u64) -> String {
+    let us = |usage: &Usage| usage.cpu_ns as f64 / 1e3 / requests.max(1) as f64;
+    let mut used: Vec<_> = used.iter().filter(|(_, usage)| us(usage) >= 0.01).collect();
+    used.sort_by_key(|(_, usage)| std::cmp::Reverse(usage.cpu_ns));
+    let words = used.iter().map(|(name, usage)| {
+        let Usage { waits, preemptions, .. } = usage;
+        format!("{name} {:.2} us, {waits} waits, {preemptions} preemptions", us(usage))
+    });
+    words.collect::<Vec<_>>().join("; ")
+}
+
+fn count_of(status: &str, key: &str) -> u64 {
+    let rest = status.lines().find_map(|line| line.strip_prefix(key));
+    rest.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Memory of a process that is in RAM, in bytes.
@@ -111,6 +181,20 @@ mod tests {
         let after = Load { busy_s: 14.0, children_s: 5.0 };
         assert_eq!(after.others_percent_since(before, Duration::from_secs(2)), 0.0);
         assert!(after.others_percent_since(before, Duration::ZERO) == 0.0);
+    }
+
+    #[test]
+    fn threads_of_one_name_are_one_and_what_they_did_is_counted() {
+        let before = threads(std::process::id()).unwrap_or_default();
+        let worker = std::thread::Builder::new().name("counted-7".to_owned()).spawn(|| {
+            (0..50).for_each(|_| std::thread::sleep(Duration::from_millis(1)));
+            threads(std::process::id()).unwrap_or_default()
+        });
+        let after = worker.ok().and_then(|worker| worker.join().ok()).unwrap_or_default();
+        let used = used_since(after, &before);
+        let counted = used.get("counted").copied().unwrap_or_default();
+        assert!(counted.waits > 0 && counted.cpu_ns > 0, "{counted:?}");
+        assert!(words_of(&used, 1).contains("counted "), "{}", words_of(&used, 1));
     }
 
     #[test]

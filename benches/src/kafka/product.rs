@@ -16,20 +16,20 @@ use crate::figures::{Figure, Summary, median};
 use crate::http::{ROUND, Round, round, settle};
 use crate::nation::Nation;
 use crate::part::Run;
-use crate::process::cpu_us;
+use crate::process::{Threads, threads, used_since, words_of};
 use crate::server::Server;
 
 /// Rounds of each side.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 7;
 /// Rounds before those that count: a broker that has run for a while is what it is about, not one whose
 /// Java machine still compiles.
-const WARM_UP_ROUNDS: usize = 5;
+const WARM_UP_ROUNDS: usize = 10;
 /// People booked at most in one of them.
-const PEOPLE_PER_WARM_UP: u32 = 250_000;
+const PEOPLE_PER_WARM_UP: u32 = 125_000;
 /// Connections judged.
 const CONNECTIONS: usize = 256;
 /// People booked at most in one round.
-const PEOPLE_PER_ROUND: u32 = 400_000;
+const PEOPLE_PER_ROUND: u32 = 250_000;
 /// People who book while the engine is killed.
 const PEOPLE_OF_THE_KILL: u32 = 60_000;
 /// Bookings a second meanwhile.
@@ -82,14 +82,23 @@ fn compare(
     (embedded, alone): (&Crowd, &Server),
 ) -> Result<(), String> {
     let mut pairs: Vec<(Round, Round, f64)> = Vec::new();
-    for _ in 0..ROUNDS {
+    for number in 1..=ROUNDS {
         let requests = crowd.prepare(PEOPLE_PER_ROUND);
-        let spent = |_: &()| parts.iter().map(|part| cpu_us(part.pid())).sum::<Result<u64, _>>();
-        let before = spent(&())?;
+        let before = threads_of(parts)?;
         let on_kafka = round(&requests, gateway, CONNECTIONS, 202)?;
-        let cpu_us = (spent(&())? - before) as f64 / (on_kafka.per_second * ROUND.as_secs_f64());
+        let used = used_since(threads_of(parts)?, &before);
+        let bookings = on_kafka.per_second * ROUND.as_secs_f64();
+        let cpu_us = used.values().map(|usage| usage.cpu_ns).sum::<u64>() as f64 / 1e3 / bookings;
         let requests = embedded.prepare(PEOPLE_PER_ROUND);
-        pairs.push((on_kafka, round(&requests, alone, CONNECTIONS, 202)?, cpu_us));
+        let beside = round(&requests, alone, CONNECTIONS, 202)?;
+        eprintln!(
+            "bench: round {number}: {:.1}k/s of {:.1}k, {cpu_us:.2} us of {:.2}; {}",
+            on_kafka.per_second / 1e3,
+            beside.per_second / 1e3,
+            beside.cpu_us,
+            words_of(&used, bookings as u64)
+        );
+        pairs.push((on_kafka, beside, cpu_us));
     }
     let of =
         |pick: fn(&(Round, Round, f64)) -> f64| median(&pairs.iter().map(pick).collect::<Vec<_>>());
@@ -116,6 +125,16 @@ fn compare(
     summary.add(Figure::printed("kafka_booking_p50", of(|(kafka, _, _)| kafka.p50_ms), "ms"));
     summary.add(Figure::printed("kafka_booking_p99", of(|(kafka, _, _)| kafka.p99_ms), "ms"));
     Ok(())
+}
+
+/// What the threads of the processes on Kafka used so far.
+fn threads_of(parts: [&Server; 3]) -> Result<Threads, String> {
+    let mut all = Threads::new();
+    for (name, part) in ["gateway", "engine", "notifier"].into_iter().zip(parts) {
+        let used = threads(part.pid())?;
+        all.extend(used.into_iter().map(|(thread, usage)| (format!("{name}: {thread}"), usage)));
+    }
+    Ok(all)
 }
 
 /// Kills the active engine while people book, and waits for the standby's first decision.
