@@ -223,7 +223,7 @@ impl Default for ViewConfig {
             checkpoint_interval_ms: 60_000,
             checkpoint_commands_min: 100_000,
             checkpoint_growth_percent_min: 20,
-            checkpoint_bytes_per_second_max: 256 * 1024 * 1024,
+            checkpoint_bytes_per_second_max: 64 * 1024 * 1024,
             checkpoint_memory_bytes_max: 256 * 1024 * 1024,
         }
     }

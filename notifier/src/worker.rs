@@ -216,8 +216,9 @@ impl Notifier {
                 }
                 Err(error) => return Err(error.into()),
                 Ok(()) if session.fold.rows_waiting() == 0 => {
-                    self.book_pause = None;
-                    self.status.set_book_trouble(None);
+                    if self.book_pause.take().is_some() {
+                        self.status.set_book_trouble(None);
+                    }
                 }
                 // Texts are still owed: not asked yet.
                 Ok(()) => {}
