@@ -92,10 +92,14 @@ pub(crate) fn run_core(
     stop: watch::Receiver<bool>,
     opened: impl FnOnce(),
 ) -> io::Result<()> {
+    let core = Core::open(context, index).map_err(io::Error::other)?;
+    // A core with nothing left at hand says so before it looks for more: the journal then need not wait for it.
+    let (resting, working) = (core.submitter.lane(), core.submitter.lane());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_park(move || resting.set_resting(true))
+        .on_thread_unpark(move || working.set_resting(false))
         .build_local(tokio::runtime::LocalOptions::default())?;
-    let core = Core::open(context, index).map_err(io::Error::other)?;
     runtime.block_on(async move {
         let socket = TcpListener::from_std(socket)?;
         opened();

@@ -58,7 +58,7 @@ pub(crate) enum Answer {
 pub(crate) struct Submitter {
     core: u8,
     instance: u32,
-    lane: Box<dyn Lane>,
+    lane: Arc<dyn Lane>,
     inbox: Arc<Inbox>,
     in_flight: Arc<InFlight>,
     watchers: Arc<Watchers>,
@@ -135,7 +135,7 @@ impl Submitter {
         Submitter {
             core: place.1,
             instance: place.0,
-            lane,
+            lane: lane.into(),
             inbox,
             in_flight,
             watchers,
@@ -155,6 +155,11 @@ impl Submitter {
             latency: std::array::from_fn(|_| Cell::new(0)),
             latency_sum_us: Cell::new(0),
         }
+    }
+
+    /// The lane, for whoever knows when the core has nothing to do.
+    pub(crate) fn lane(&self) -> Arc<dyn Lane> {
+        Arc::clone(&self.lane)
     }
 
     /// Pushes a command and gives the future of its answer. `key` is the command's retry key.

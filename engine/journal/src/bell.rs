@@ -3,7 +3,8 @@
 //! Does: park and unpark of one thread with a state that says whether ringing is needed. Does not
 //! carry work: whoever rings has put the work where the thread looks for it, under a lock that the
 //! thread takes between [`Bell::lie_down`] and [`Bell::sleep`]. That lock orders the two sides: either
-//! the thread sees the work, or the one who rings sees the thread asleep.
+//! the thread sees the work, or the one who rings sees the thread asleep. Where no lock does, as for the
+//! rest of producers, all stores and loads of both sides are sequentially consistent.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -14,8 +15,10 @@ use std::time::Duration;
 const AWAKE: u8 = 0;
 /// Waiting for more work, with some at hand: only urgent work wakes it.
 const PAUSING: u8 = 1;
+/// The same, but also the rest of all producers ends it.
+const LISTENING: u8 = 2;
 /// Nothing to do.
-const ASLEEP: u8 = 2;
+const ASLEEP: u8 = 3;
 
 /// Wakes one thread.
 #[derive(Debug, Default)]
@@ -42,6 +45,11 @@ impl Bell {
         self.state.store(PAUSING, Ordering::SeqCst);
     }
 
+    /// Announces a pause that the rest of all producers ends too. Look at them once more after this.
+    pub(crate) fn listen(&self) {
+        self.state.store(LISTENING, Ordering::SeqCst);
+    }
+
     /// Sleeps until rung or until the time is over; may wake for nothing.
     pub(crate) fn sleep(&self, longest: Option<Duration>) {
         match longest {
@@ -55,9 +63,14 @@ impl Bell {
         self.state.store(AWAKE, Ordering::SeqCst);
     }
 
-    /// Whether the thread is in a pause and nobody rang yet.
+    /// Whether the thread is in a pause of either kind and nobody rang yet.
     pub(crate) fn is_pausing(&self) -> bool {
-        self.state.load(Ordering::Acquire) == PAUSING
+        matches!(self.state.load(Ordering::SeqCst), PAUSING | LISTENING)
+    }
+
+    /// Whether it is in one that the rest of all producers ends.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == LISTENING
     }
 
     /// Wakes the thread if it sleeps for want of work. One load otherwise.

@@ -80,6 +80,7 @@ pub const PROMISES: &[(&str, Promise)] = &[
     ("limits_refuse_and_do_not_block", limits_refuse_and_do_not_block),
     ("runs_settle_in_order_and_leave_nothing_out", runs_settle_in_order_and_leave_nothing_out),
     ("closed_lanes_leave_the_others_served", closed_lanes_leave_the_others_served),
+    ("rest_that_is_announced_changes_no_promise", rest_that_is_announced_changes_no_promise),
     ("closing_writes_what_was_accepted", closing_writes_what_was_accepted),
     ("a_waiting_reader_is_woken", a_waiting_reader_is_woken),
     ("streams_do_not_mix", streams_do_not_mix),

@@ -40,6 +40,7 @@ mod bell;
 mod lanes;
 mod outage;
 mod pacing;
+mod rest;
 mod seeded;
 mod system;
 
@@ -191,6 +192,13 @@ pub trait Lane: Send + Sync {
 
     /// Records pushed and not yet settled.
     fn unsettled(&self) -> u64;
+
+    /// The producer says that it has nothing left at hand and goes to look for more, or that it is at work
+    /// again. A journal that keeps groups apart need not wait for more once all producers rest; of a
+    /// producer that never says it, it can only see that nothing comes. A hint: it changes no promise.
+    fn set_resting(&self, is_resting: bool) {
+        let _ = is_resting;
+    }
 }
 
 /// Why a record was not taken. Nothing of it was written.

@@ -5,8 +5,9 @@
 //!
 //! Each durable write costs CPU that requests need, so at saturation fewer, larger groups make
 //! everything faster. At low load a pause would only add to the wait. Three rules tell them apart:
-//! after a tiny group there is no pause; a pause ends as soon as arrivals dry up for half of it
-//! (everybody who could ask is waiting already); and it never exceeds the configured interval.
+//! after a tiny group there is no pause; a pause ends as soon as nobody is about to add to what waits,
+//! which producers say of themselves ([`crate::Lane::set_resting`]), or which shows, where they do not, in
+//! arrivals that dry up for half of it; and it never exceeds the configured interval.
 
 use std::time::Duration;
 

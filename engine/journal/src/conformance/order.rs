@@ -68,13 +68,18 @@ pub fn all_readers_see_one_order(harness: &mut dyn Harness) {
     }
     assert!(all_records(&*journal, Stream::Commands) == first, "a later reader sees another order");
     for lane_number in 0..LANES {
-        let of_lane = first.iter().filter_map(|record| {
-            let number = u64::from_le_bytes(record[..8].try_into().expect("eight bytes"));
-            (number >> 32 == lane_number).then_some(number & 0xFFFF_FFFF)
-        });
+        let of_lane = numbers_of(&first, lane_number);
         assert!(of_lane.eq(0..EACH), "lane {lane_number} lost its order");
     }
     journal.close();
+}
+
+/// The numbers of one lane's records, where the upper half of each names its lane.
+fn numbers_of(records: &[Vec<u8>], lane_number: u64) -> impl Iterator<Item = u64> + '_ {
+    records.iter().filter_map(move |record| {
+        let number = u64::from_le_bytes(record[..8].try_into().expect("eight bytes"));
+        (number >> 32 == lane_number).then_some(number & 0xFFFF_FFFF)
+    })
 }
 
 /// Promise 2: an `append` is one group.
@@ -127,6 +132,41 @@ pub fn runs_settle_in_order_and_leave_nothing_out(harness: &mut dyn Harness) {
         }
     }
     assert_eq!(number, pushed);
+    journal.close();
+}
+
+/// What producers say of their own rest changes no promise: neither one that never rests nor one that
+/// pushes while it says it does keeps a record from its group, or out of its order.
+pub fn rest_that_is_announced_changes_no_promise(harness: &mut dyn Harness) {
+    const EACH: u64 = 400;
+    let journal = harness.open();
+    let says: [&[bool]; 4] = [&[false], &[true], &[false, true], &[]];
+    std::thread::scope(|scope| {
+        for (number, says) in (0_u64..).zip(says) {
+            let journal = &journal;
+            scope.spawn(move || {
+                let (lane, settled) = lane_of(&**journal, Stream::Commands);
+                let mut seeded = Seeded::new(number);
+                let mut told = 0;
+                for record in 0..EACH {
+                    if !says.is_empty() && seeded.once_in(4) {
+                        lane.set_resting(says[told % says.len()]);
+                        told += 1;
+                    }
+                    push(&*lane, &(number << 32 | record).to_le_bytes());
+                    if seeded.once_in(8) {
+                        std::thread::yield_now();
+                    }
+                }
+                settled_well(&settled, EACH as usize);
+            });
+        }
+    });
+    let records = all_records(&*journal, Stream::Commands);
+    for number in 0..says.len() as u64 {
+        let of_lane = numbers_of(&records, number);
+        assert!(of_lane.eq(0..EACH), "lane {number} lost its order");
+    }
     journal.close();
 }
 

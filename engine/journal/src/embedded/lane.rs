@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::frame::{Draft, Packing, frame_bytes_of};
 use super::stream::StreamCore;
+use crate::rest::Rest;
 use crate::{Lane, OnSettled, Refused, Ticket};
 
 /// What producer and writer share.
@@ -26,6 +27,8 @@ pub(super) struct LaneShared {
     durable: AtomicU64,
     /// Records whose fate was told.
     settled: AtomicU64,
+    /// What the producer says of itself.
+    pub(super) rest: Rest,
     /// Whom to tell.
     pub(super) on_settled: OnSettled,
 }
@@ -66,6 +69,7 @@ impl LaneShared {
             waiting_bytes: AtomicUsize::new(0),
             durable: AtomicU64::new(0),
             settled: AtomicU64::new(0),
+            rest: Rest::default(),
             on_settled,
         }
     }
@@ -129,6 +133,11 @@ impl LaneShared {
         self.settled.store(count, Ordering::Release);
     }
 
+    /// Whether something waits of which only the clock can tell that nothing more comes.
+    pub(super) fn waits_silently(&self) -> bool {
+        self.rest.is_silent() && self.waiting_bytes() > 0
+    }
+
     /// Takes no more records; returns how many were pushed.
     pub(super) fn close(&self) -> u64 {
         let mut waiting = self.waiting.lock();
@@ -189,10 +198,19 @@ impl Lane for EmbeddedLane {
         let settled = self.shared.settled();
         self.shared.pushed() - settled
     }
+
+    fn set_resting(&self, is_resting: bool) {
+        self.shared.rest.set(is_resting);
+        if is_resting && self.core.bell.is_listening() && self.core.is_worth_writing() {
+            self.core.bell.ring();
+        }
+    }
 }
 
 impl Drop for EmbeddedLane {
     fn drop(&mut self) {
+        // Whoever is left need not wait for this one.
+        self.set_resting(true);
         self.shared.waiting.lock().is_dropped = true;
     }
 }

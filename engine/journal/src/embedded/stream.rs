@@ -21,6 +21,7 @@ use super::segment::{Segment, read_segment};
 use super::tail::{Kind, Tail};
 use super::writer;
 use crate::bell::Bell;
+use crate::rest::is_worth_writing;
 use crate::storage::{Access, Storage, io_error};
 use crate::{Appended, Health, JournalError, JournalId, Position, Stream};
 use ahead::Ahead;
@@ -266,6 +267,12 @@ impl StreamCore {
         }
         *version = now;
         Some(self.lanes.lock().clone())
+    }
+
+    /// Whether records wait and no producer is about to add to them.
+    pub(super) fn is_worth_writing(&self) -> bool {
+        let lanes = self.lanes.lock();
+        is_worth_writing(lanes.iter().map(|lane| (&lane.rest, lane.waiting_bytes())))
     }
 
     /// All lanes.

@@ -369,25 +369,38 @@ impl Writer {
         if due <= Instant::now() {
             return;
         }
-        let step = self.pacing.step();
         let enough = self.core.config().gather_bytes_max as usize;
         let mut before = self.waiting_records();
-        self.core.bell.pause();
+        self.core.bell.listen();
         loop {
             let now = Instant::now();
             let is_full = self.waiting_bytes() >= enough;
-            if now >= due || is_full || !self.core.bell.is_pausing() || self.has_urgent(now) {
+            let is_rung = !self.core.bell.is_pausing();
+            if now >= due
+                || is_full
+                || is_rung
+                || self.core.is_worth_writing()
+                || self.has_urgent(now)
+            {
                 break;
             }
-            self.core.bell.sleep(Some(step.min(due - now)));
+            let (left, by_clock) = (due - now, self.must_look_by_the_clock());
+            self.core.bell.sleep(Some(if by_clock { self.pacing.step().min(left) } else { left }));
             let waiting = self.waiting_records();
             // Arrivals dried up, or never came.
-            if waiting == before {
+            if by_clock && waiting == before {
                 break;
             }
             before = waiting;
         }
         self.core.bell.rise();
+    }
+
+    /// Whether somebody may have records coming who never says so: anybody, as long as nobody ever did, else
+    /// one of whom some wait.
+    fn must_look_by_the_clock(&self) -> bool {
+        let mut lanes = self.feeds.iter().map(|feed| &feed.lane);
+        lanes.clone().all(|lane| lane.rest.is_silent()) || lanes.any(|lane| lane.waits_silently())
     }
 
     fn has_urgent(&self, now: Instant) -> bool {

@@ -104,11 +104,11 @@ impl Default for KafkaConfig {
             lane_bytes_max: 1 << 20,
             lanes_max: 1_024,
             groups_in_flight_max: 32,
-            group_interval_us_max: 2_000,
+            group_interval_us_max: 8_000,
             tiny_group_records: 16,
             behind_record_bytes_max: 32 << 20,
             behind_bytes_max: 128 << 20,
-            behind_sync_interval_ms: 10,
+            behind_sync_interval_ms: 20,
             read_ahead_bytes: 16 << 20,
             fetch_wait_ms_max: 100,
         }

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::frame;
 use super::stream::StreamCore;
+use crate::rest::Rest;
 use crate::{JournalError, Lane, OnSettled, Refused, Settled, Ticket};
 
 /// What the producer and the stream share.
@@ -21,6 +22,8 @@ pub(super) struct LaneShared {
     waiting_bytes: AtomicUsize,
     /// Records whose fate was told.
     settled: AtomicU64,
+    /// What the producer says of itself.
+    pub(super) rest: Rest,
     /// Whom to tell.
     on_settled: OnSettled,
 }
@@ -65,6 +68,7 @@ impl LaneShared {
             waiting: Mutex::default(),
             waiting_bytes: AtomicUsize::new(0),
             settled: AtomicU64::new(0),
+            rest: Rest::default(),
             on_settled,
         }
     }
@@ -165,10 +169,19 @@ impl Lane for KafkaLane {
         let settled = self.shared.settled.load(Ordering::Acquire);
         self.shared.waiting.lock().pushed - settled
     }
+
+    fn set_resting(&self, is_resting: bool) {
+        self.shared.rest.set(is_resting);
+        if is_resting && self.core.bell.is_listening() && self.core.is_worth_sending() {
+            self.core.bell.ring();
+        }
+    }
 }
 
 impl Drop for KafkaLane {
     fn drop(&mut self) {
+        // Whoever is left need not wait for this one.
+        self.set_resting(true);
         self.shared.waiting.lock().is_dropped = true;
     }
 }

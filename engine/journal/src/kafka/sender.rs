@@ -1,7 +1,7 @@
 //! The sending thread of one stream: when what waits is sent.
 //!
 //! Does: send at once at low load, keep a distance between groups while requests keep coming (each group
-//! costs the broker CPU, whatever it holds), send full groups while others are on their way, write out
+//! costs the broker CPU, whatever it holds) until no producer is about to add to what waits, send full groups while others are on their way, write out
 //! what waits at an orderly end, and end what waits with an error after a failure. Does not pack or
 //! settle ([`super::stream`] does).
 
@@ -66,6 +66,7 @@ impl StreamCore {
         }
         if !is_full && !self.shared.is_shut() {
             if sending.in_flight > 0 {
+                // The next settlement rings.
                 self.bell.pause();
                 return Some(rest);
             }
@@ -73,10 +74,15 @@ impl StreamCore {
                 (began + sending.pacing.interval_after(records)).checked_duration_since(now)
             });
             if let Some(left) = left.filter(|left| !left.is_zero()) {
-                self.bell.pause();
-                return Some(rest.min(left));
+                // Announced before the producers are looked at: one that rests from here on rings.
+                self.bell.listen();
+                if !self.is_worth_sending() {
+                    return Some(rest.min(left));
+                }
             }
         }
+        // Awake: who rests or pushes now need not ring.
+        self.bell.rise();
         self.send_lanes(sending);
         None
     }

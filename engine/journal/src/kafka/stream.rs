@@ -23,6 +23,7 @@ use super::shared::Shared;
 use super::tail::AcceptedTail;
 use crate::bell::Bell;
 use crate::pacing::Pacing;
+use crate::rest::is_worth_writing;
 use crate::{Appended, Group, JournalError, Position, Records, Stream};
 
 /// Groups accepted behind that may be on their way at once: enough to fill the client's requests.
@@ -279,6 +280,12 @@ impl StreamCore {
         if sending.behind.is_empty() {
             sending.behind_due = None;
         }
+    }
+
+    /// Whether records wait in lanes and no producer is about to add to them.
+    pub(super) fn is_worth_sending(&self) -> bool {
+        let lanes = self.lanes.lock();
+        is_worth_writing(lanes.iter().map(|lane| (&lane.rest, lane.waiting_bytes())))
     }
 
     /// Sends one group of what waits in the lanes, behind what was accepted before.
