@@ -25,7 +25,7 @@ pub const PART: Part = Part {
 
 /// Requests are sent this long in each round: the sides take turns often, as a shared machine is slower for
 /// some seconds and faster for others.
-pub(crate) const ROUND: Duration = Duration::from_secs(2);
+const ROUND: Duration = Duration::from_secs(2);
 /// The same where latency is measured.
 const LATENCY_ROUND: Duration = Duration::from_secs(4);
 /// Connections judged, and printed beside, with the rounds of each side.
@@ -35,7 +35,7 @@ const SHARES: [u32; 2] = [50, 80];
 /// People booked at most in one round: more than the fastest round needs.
 const PEOPLE_PER_ROUND: u32 = 350_000;
 /// Memory that a round may need, the page cache included.
-const ROUND_BYTES: usize = 1 << 29;
+pub(crate) const ROUND_BYTES: usize = 1 << 29;
 /// Slots on offer.
 const SLOTS: u32 = 35_000;
 /// A server that uses less than a twentieth of a core over this time is at rest.
@@ -132,8 +132,8 @@ fn pairs(
     for number in 1..=rounds {
         let requests = crowd.prepare(PEOPLE_PER_ROUND);
         memory::back(run, ROUND_BYTES)?;
-        let booking = round(&requests, server, connections, 202)?;
-        let echo = round(&requests, echo, connections, 200)?;
+        let booking = round(&requests, server, connections, 202, ROUND)?;
+        let echo = round(&requests, echo, connections, 200, ROUND)?;
         let pair = Pair { booking, echo };
         eprintln!("bench: {connections} connections, round {number}: {}", pair.words());
         pairs.push(pair);
@@ -162,11 +162,12 @@ pub(crate) fn round(
     server: &Server,
     connections: usize,
     status: u16,
+    time: Duration,
 ) -> Result<Round, String> {
     let make = |index: u64, out: &mut Vec<u8>| requests.append(index, out);
     let mut options = SaturateOptions::new(server.address, &make);
     options.connections = connections;
-    options.duration = ROUND;
+    options.duration = time;
     let before = threads(server.pid())?;
     let result = saturate(&options).map_err(|error| error.to_string())?;
     let used = used_since(threads(server.pid())?, &before);

@@ -13,23 +13,26 @@ use loadtest::saturate::{Pace, SaturateOptions, saturate};
 use super::installation::{self, Installation};
 use crate::crowd::Crowd;
 use crate::figures::{Figure, Summary, median};
-use crate::http::{ROUND, Round, round, settle};
+use crate::http::{ROUND_BYTES, Round, round, settle};
+use crate::memory;
 use crate::nation::Nation;
 use crate::part::Run;
 use crate::process::{Threads, threads, used_since, words_of};
 use crate::server::Server;
 
+/// Requests are sent this long in each round: half of it would show how a broker begins.
+const ROUND: Duration = Duration::from_secs(4);
 /// Rounds of each side.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 /// Rounds before those that count: a broker that has run for a while is what it is about, not one whose
 /// Java machine still compiles.
-const WARM_UP_ROUNDS: usize = 10;
+const WARM_UP_ROUNDS: usize = 5;
 /// People booked at most in one of them.
-const PEOPLE_PER_WARM_UP: u32 = 125_000;
+const PEOPLE_PER_WARM_UP: u32 = 250_000;
 /// Connections judged.
 const CONNECTIONS: usize = 256;
 /// People booked at most in one round.
-const PEOPLE_PER_ROUND: u32 = 250_000;
+const PEOPLE_PER_ROUND: u32 = 450_000;
 /// People who book while the engine is killed.
 const PEOPLE_OF_THE_KILL: u32 = 60_000;
 /// Bookings a second meanwhile.
@@ -67,16 +70,18 @@ pub(super) fn measure(run: &Run, cluster: &Cluster, summary: &mut Summary) -> Re
     }
     for _ in 0..WARM_UP_ROUNDS {
         let requests = crowd.prepare(PEOPLE_PER_WARM_UP);
-        round(&requests, &gateway, CONNECTIONS, 202)?;
+        memory::back(run, ROUND_BYTES)?;
+        round(&requests, &gateway, CONNECTIONS, 202, ROUND)?;
     }
     let parts = [&gateway, &engine, &notifier];
-    compare(summary, (&crowd, &gateway, parts), (&embedded, &alone))?;
+    compare(run, summary, (&crowd, &gateway, parts), (&embedded, &alone))?;
     drop(alone);
     take_over(summary, &house, &crowd, &gateway, engine)
 }
 
 /// Rounds on Kafka and embedded, in turn.
 fn compare(
+    run: &Run,
     summary: &mut Summary,
     (crowd, gateway, parts): (&Crowd, &Server, [&Server; 3]),
     (embedded, alone): (&Crowd, &Server),
@@ -84,13 +89,15 @@ fn compare(
     let mut pairs: Vec<(Round, Round, f64)> = Vec::new();
     for number in 1..=ROUNDS {
         let requests = crowd.prepare(PEOPLE_PER_ROUND);
+        memory::back(run, ROUND_BYTES)?;
         let before = threads_of(parts)?;
-        let on_kafka = round(&requests, gateway, CONNECTIONS, 202)?;
+        let on_kafka = round(&requests, gateway, CONNECTIONS, 202, ROUND)?;
         let used = used_since(threads_of(parts)?, &before);
         let bookings = on_kafka.per_second * ROUND.as_secs_f64();
         let cpu_us = used.values().map(|usage| usage.cpu_ns).sum::<u64>() as f64 / 1e3 / bookings;
         let requests = embedded.prepare(PEOPLE_PER_ROUND);
-        let beside = round(&requests, alone, CONNECTIONS, 202)?;
+        memory::back(run, ROUND_BYTES)?;
+        let beside = round(&requests, alone, CONNECTIONS, 202, ROUND)?;
         eprintln!(
             "bench: round {number}: {:.1}k/s of {:.1}k, {cpu_us:.2} us of {:.2}; {}",
             on_kafka.per_second / 1e3,
