@@ -12,7 +12,7 @@ use crate::figures::{Figure, Summary, median};
 use crate::memory;
 use crate::nation::Nation;
 use crate::part::{Part, Role, Run};
-use crate::process::{cpu_us, resident_bytes, threads, used_since, words_of};
+use crate::process::{cpu_ns, cpu_us, resident_bytes, threads, used_since, words_of};
 use crate::server::Server;
 
 /// Bookings over HTTP.
@@ -172,10 +172,9 @@ pub(crate) fn round(
     let result = saturate(&options).map_err(|error| error.to_string())?;
     let used = used_since(threads(server.pid())?, &before);
     check(&result, status)?;
-    let cpu_ns: u64 = used.values().map(|usage| usage.cpu_ns).sum();
     Ok(Round {
         per_second: result.per_second,
-        cpu_us: cpu_ns as f64 / 1e3 / result.requests.max(1) as f64,
+        cpu_us: cpu_ns(&used) as f64 / 1e3 / result.requests.max(1) as f64,
         threads: words_of(&used, result.requests),
         generator_cpu_us: result.generator_cpu_us_per_request,
         p50_ms: result.service.quantile_ms(0.5),

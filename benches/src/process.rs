@@ -16,7 +16,7 @@ const TICKS_PER_S: f64 = 100.0;
 /// # Errors
 /// When the process is gone.
 pub fn cpu_us(pid: u32) -> Result<u64, String> {
-    Ok(threads(pid)?.values().map(|usage| usage.cpu_ns).sum::<u64>() / 1_000)
+    Ok(cpu_ns(&threads(pid)?) / 1_000)
 }
 
 /// What threads of one name used so far.
@@ -69,6 +69,11 @@ pub fn threads(pid: u32) -> Result<Threads, String> {
     Ok(threads)
 }
 
+/// Processor time of all of them.
+pub fn cpu_ns(threads: &Threads) -> u64 {
+    threads.values().map(|usage| usage.cpu_ns).sum()
+}
+
 /// What the threads used since then.
 pub fn used_since(now: Threads, before: &Threads) -> Threads {
     let since = |(name, usage): (String, Usage)| {
@@ -78,7 +83,7 @@ pub fn used_since(now: Threads, before: &Threads) -> Threads {
     now.into_iter().map(since).collect()
 }
 
-/// `gateway-core 8.61 us 12k waits 75k preemptions, …`: of each thread worth a hundredth of a
+/// `gateway-core 8.61 us, 5143 waits, 37560 preemptions; …`: of each thread worth a hundredth of a
 /// microsecond a request, the greatest first.
 pub fn words_of(used: &Threads, requests: u64) -> String {
     let us = |usage: &Usage| usage.cpu_ns as f64 / 1e3 / requests.max(1) as f64;

@@ -17,7 +17,7 @@ use crate::http::{ROUND_BYTES, Round, round, settle};
 use crate::memory;
 use crate::nation::Nation;
 use crate::part::Run;
-use crate::process::{Threads, threads, used_since, words_of};
+use crate::process::{Threads, cpu_ns, threads, used_since, words_of};
 use crate::server::Server;
 
 /// Requests are sent this long in each round: half of it would show how a broker begins.
@@ -94,7 +94,7 @@ fn compare(
         let on_kafka = round(&requests, gateway, CONNECTIONS, 202, ROUND)?;
         let used = used_since(threads_of(parts)?, &before);
         let bookings = on_kafka.per_second * ROUND.as_secs_f64();
-        let cpu_us = used.values().map(|usage| usage.cpu_ns).sum::<u64>() as f64 / 1e3 / bookings;
+        let cpu_us = cpu_ns(&used) as f64 / 1e3 / bookings;
         let requests = embedded.prepare(PEOPLE_PER_ROUND);
         memory::back(run, ROUND_BYTES)?;
         let beside = round(&requests, alone, CONNECTIONS, 202, ROUND)?;
